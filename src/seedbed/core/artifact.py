@@ -1,0 +1,223 @@
+"""Artifacts: immutable directories with a manifest, found by fingerprint, safe to be killed while made.
+
+A draft is a folder `<name>.partial`. Whoever makes a file writes it aside, flushes it, renames it, and leaves a receipt
+with its hash; a later attempt keeps the files whose receipts verify. When all files are there, the manifest is written
+and the folder takes its final name. Nothing half-made can be read, and a second identical request is answered at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from typing import cast
+
+import pyarrow as pa
+
+from seedbed.core import arrow
+from seedbed.core.errors import SeedbedError
+from seedbed.core.fingerprint import FORMAT, fingerprint, hash_file
+from seedbed.core.parameters import Json
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What an artifact is asked to be: the whole input of its fingerprint.
+
+    Args:
+        noun: Documents, Signals, Decisions, Weights, Tokens, Run, Forecast, Outcomes or Model.
+        label: a short readable name, part of the folder's name only.
+        identity: method, version, parameters, library versions, content hashes of outside inputs.
+        parents: role -> fingerprint of the artifacts it is made from.
+    """
+
+    noun: str
+    label: str
+    identity: Mapping[str, Json]
+    parents: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+
+    @property
+    def fingerprint(self) -> str:
+        """The cache key."""
+        covered: dict[str, Json] = {"noun": self.noun, "format": FORMAT, "identity": dict(self.identity)}
+        return fingerprint({**covered, "parents": dict(self.parents)})
+
+    @property
+    def folder(self) -> str:
+        """`signals-gopher_quality-0123456789ab`."""
+        return f"{self.noun.lower()}-{self.label}-{self.fingerprint[:12]}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact:
+    """A finished artifact on disk."""
+
+    path: Path
+
+    @property
+    def manifest(self) -> dict[str, Json]:
+        """The manifest as written."""
+        return cast("dict[str, Json]", json.loads((self.path / "manifest.json").read_text()))
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint it was asked by."""
+        return str(self.manifest["fingerprint"])
+
+    @property
+    def rows(self) -> int:
+        """Rows over all shards."""
+        return cast(int, self.manifest["rows"])
+
+    @property
+    def about(self) -> dict[str, Json]:
+        """What the maker wanted remembered: ledger, cost, domain of a fit."""
+        return cast("dict[str, Json]", self.manifest["about"])
+
+    def shards(self, stem: str = "part") -> list[Path]:
+        """Files `part-00000.parquet` ... in order."""
+        return sorted(self.path.glob(f"{stem}-[0-9]*.*"))
+
+    def table(self, columns: list[str] | None = None, stem: str = "part") -> pa.Table:
+        """All shards as one table. For per-document numbers, not for text of a large corpus."""
+        tables = [arrow.read_parquet(file, columns) for file in self.shards(stem)]
+        if not tables:
+            raise SeedbedError(str(self.path), f"there is no {stem} table in this artifact")
+        return arrow.concat(tables, tables[0].schema)
+
+
+class Store:
+    """The artifacts of one output folder.
+
+    Args:
+        root: the user's output folder; artifacts lie in `root/artifacts`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.path = root / "artifacts"
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def find(self, request: Request) -> Artifact | None:
+        """The finished artifact of this request, if there is one."""
+        path = self.path / request.folder
+        return Artifact(path) if (path / "manifest.json").exists() else None
+
+    def draft(self, request: Request) -> Draft:
+        """Begin or go on with an artifact."""
+        draft = Draft(self.path / (request.folder + ".partial"), request)
+        draft.path.mkdir(parents=True, exist_ok=True)
+        return draft
+
+    def make(self, request: Request, fill: Callable[[Draft], Mapping[str, Json]]) -> Artifact:
+        """Find it, or let `fill` write its files; what `fill` returns is kept in the manifest as `about`."""
+        found = self.find(request)
+        if found is not None:
+            return found
+        draft = self.draft(request)
+        return draft.finish(fill(draft))
+
+    def all(self) -> list[Artifact]:
+        """Every finished artifact, by name."""
+        return [Artifact(file.parent) for file in sorted(self.path.glob("*/manifest.json"))]
+
+    @contextlib.contextmanager
+    def lock(self) -> Generator[None, None, None]:
+        """One writer a folder; the lock goes with the process, however it ends."""
+        with (self.path / ".lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                mend = "Wait for it, stop it, or choose another --out."
+                raise SeedbedError(str(self.root), "another seedbed run is writing here", mend) from error
+            yield
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """An artifact being made. Small and picklable: workers write their files through it."""
+
+    path: Path
+    request: Request
+
+    def receipt(self, name: str) -> dict[str, Json] | None:
+        """The receipt of a finished file whose bytes still verify, else None."""
+        note = self.path / f".{name}.receipt"
+        try:
+            receipt = cast("dict[str, Json]", json.loads(note.read_text()))
+            return receipt if hash_file(self.path / name) == receipt["hash"] else None
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def write_table(self, name: str, rows: pa.Table, about: Mapping[str, Json] | None = None) -> dict[str, Json]:
+        """Write a Parquet shard; `about` travels in its receipt."""
+        return self.write(name, lambda file: arrow.write_parquet(file, rows), rows.num_rows, about)
+
+    def write(
+        self, name: str, fill: Callable[[Path], None], rows: int = 0, about: Mapping[str, Json] | None = None
+    ) -> dict[str, Json]:
+        """Write any file: aside, flushed, renamed, with a receipt. Raises SeedbedError when the disk is full."""
+        aside = self.path / f".{name}.{os.getpid()}.tmp"
+        try:
+            fill(aside)
+            with aside.open("rb") as handle:
+                os.fsync(handle.fileno())
+            hashed = hash_file(aside)
+            os.replace(aside, self.path / name)
+            receipt: dict[str, Json] = {"name": name, "rows": rows, "hash": hashed, "about": dict(about or {})}
+            receipt["bytes"] = (self.path / name).stat().st_size
+            write_text(self.path / f".{name}.receipt", json.dumps(receipt, sort_keys=True))
+        except OSError as error:
+            aside.unlink(missing_ok=True)
+            raise disk_error(self.path / name, error) from error
+        return receipt
+
+    def finish(self, about: Mapping[str, Json]) -> Artifact:
+        """Write the manifest over all receipts and give the folder its final name."""
+        receipts = [cast("dict[str, Json]", json.loads(f.read_text())) for f in sorted(self.path.glob(".*.receipt"))]
+        request = self.request
+        manifest: dict[str, Json] = {
+            "noun": request.noun,
+            "format": FORMAT,
+            "fingerprint": request.fingerprint,
+            "identity": dict(request.identity),
+            "parents": dict(request.parents),
+            "rows": sum(cast(int, r["rows"]) for r in receipts if str(r["name"]).startswith("part-")),
+            "bytes": sum(cast(int, r["bytes"]) for r in receipts),
+            "files": [{key: r[key] for key in ("name", "rows", "bytes", "hash")} for r in receipts],
+            "about": dict(about),
+        }
+        final = self.path.with_name(request.folder)
+        try:
+            for stale in self.path.glob(".*"):
+                stale.unlink()
+            write_text(self.path / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+            shutil.rmtree(final, ignore_errors=True)
+            os.replace(self.path, final)
+        except OSError as error:
+            raise disk_error(final, error) from error
+        return Artifact(final)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a small file aside, flush, rename."""
+    aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    with aside.open("w") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(aside, file)
+
+
+def disk_error(file: Path, error: OSError) -> SeedbedError:
+    """A failed write in plain words."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        mend = "Free space and run the same command: finished work is kept and the run goes on."
+        return SeedbedError(str(file), "the disk is full", mend)
+    return SeedbedError(str(file), f"could not be written ({error.strerror or error})", "Check the folder's rights.")

@@ -1,0 +1,74 @@
+"""The base of every method: a frozen dataclass of its parameters, in a file of its own, named after that file.
+
+A method is data (its parameters) and pure verbs. Its name is its file, its place is its shelf; `version` goes up
+whenever its outputs change. Nothing is registered: the catalogue lists the shelves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from typing import ClassVar, Self, cast
+
+from seedbed.core import parameters
+from seedbed.core.parameters import Json
+
+HEADINGS = ("What", "Source", "Formula", "Shapes", "Units", "Fidelity", "Errors")
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """Parameters of one published method. Subclasses add fields, each with a default: the paper's."""
+
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        """Raises RecipeError naming the first parameter outside its bounds."""
+        parameters.check(self, self.name())
+
+    @classmethod
+    def name(cls) -> str:
+        """The file's name: `gopher_quality`."""
+        return cls.__module__.rsplit(".", 1)[-1]
+
+    @classmethod
+    def shelf(cls) -> str:
+        """Room and shelf, `curate.filters`; empty for a method in a user's own file."""
+        parts = cls.__module__.split(".")
+        return ".".join(parts[1:3]) if parts[0] == "seedbed" and len(parts) == 4 else ""
+
+    @classmethod
+    def path(cls) -> str:
+        """The method's path in recipes and errors: `curate.filters.gopher_quality`."""
+        return f"{cls.shelf()}.{cls.name()}" if cls.shelf() else f"{inspect.getsourcefile(cls)}:{cls.__name__}"
+
+    def identity(self) -> dict[str, Json]:
+        """What a fingerprint covers: path, version and parameters."""
+        return {"method": self.path(), "version": self.version, "parameters": self.to_json()}
+
+    def to_json(self) -> Json:
+        """The parameters as plain JSON, with the defaults written out."""
+        return parameters.encode_fields(self)
+
+    @classmethod
+    def from_parameters(cls, given: Json, where: str) -> Self:
+        """Strictly read from JSON."""
+        return cast(Self, parameters.decode_fields(cls, given, where))
+
+
+def sections(docstring: str) -> dict[str, str]:
+    """The headed parts of a method's docstring, plus `title`: heading -> text, lines joined."""
+    lines = inspect.cleandoc(docstring).splitlines()
+    found: dict[str, list[str]] = {"title": [lines[0]] if lines else []}
+    current = ""
+    for line in lines[1:]:
+        match = re.match(r"([A-Z][a-z]+)(?:\s{2,}|$)(.*)", line)
+        if match and match.group(1) in HEADINGS:
+            current = match.group(1)
+            found[current] = [match.group(2).strip()]
+        elif current and line.startswith(" "):
+            found[current].append(line.strip())
+        elif line.strip():
+            current = ""
+    return {heading: " ".join(part for part in text if part) for heading, text in found.items()}

@@ -1,0 +1,1 @@
+"""Fits, intervals, bootstrap, sampling: pure functions over numpy arrays."""
