@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import cast
@@ -120,8 +121,24 @@ class Store:
         found = self.find(request)
         if found is not None:
             return found
+        start = time.monotonic()
         draft = self.draft(request)
-        return draft.finish(fill(draft))
+        made = draft.finish(fill(draft))
+        self.log(made.path.name, seconds=time.monotonic() - start)
+        return made
+
+    def log(self, name: str, **about: Json) -> None:
+        """Remember what differs from run to run (seconds, machine) in run_log.json, which no hash covers."""
+        with (self.path / ".log.lock").open("w") as handle:  # workers log too
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            entries = self.logged()
+            entries[name] = {**entries.get(name, {}), **about}
+            write_text(self.path / "run_log.json", json.dumps(entries, indent=1, sort_keys=True) + "\n")
+
+    def logged(self) -> dict[str, dict[str, Json]]:
+        """Artifact name -> what was logged of its making."""
+        file = self.path / "run_log.json"
+        return cast("dict[str, dict[str, Json]]", json.loads(file.read_text())) if file.exists() else {}
 
     def all(self) -> list[Artifact]:
         """Every finished artifact, by name."""
@@ -157,25 +174,47 @@ class Draft:
 
     def write_table(self, name: str, rows: pa.Table, about: Mapping[str, Json] | None = None) -> dict[str, Json]:
         """Write a Parquet shard; `about` travels in its receipt."""
-        return self.write(name, lambda file: arrow.write_parquet(file, rows), rows.num_rows, about)
 
-    def write(
-        self, name: str, fill: Callable[[Path], None], rows: int = 0, about: Mapping[str, Json] | None = None
-    ) -> dict[str, Json]:
-        """Write any file: aside, flushed, renamed, with a receipt. Raises SeedbedError when the disk is full."""
+        def fill(file: Path) -> int:
+            arrow.write_parquet(file, rows)
+            return rows.num_rows
+
+        return self.write(name, fill, about)
+
+    def write_text(self, name: str, text: str) -> dict[str, Json]:
+        """Write a small text file."""
+
+        def fill(file: Path) -> int:
+            file.write_text(text, encoding="utf-8")
+            return 0
+
+        return self.write(name, fill)
+
+    def write(self, name: str, fill: Callable[[Path], int], about: Mapping[str, Json] | None = None) -> dict[str, Json]:
+        """Write any file: aside, flushed, renamed, with a receipt. `fill` writes it and gives its number of rows.
+
+        Raises SeedbedError when the disk is full.
+        """
         aside = self.path / f".{name}.{os.getpid()}.tmp"
         try:
-            fill(aside)
-            with aside.open("rb") as handle:
-                os.fsync(handle.fileno())
-            hashed = hash_file(aside)
+            rows = fill(aside)
             os.replace(aside, self.path / name)
-            receipt: dict[str, Json] = {"name": name, "rows": rows, "hash": hashed, "about": dict(about or {})}
-            receipt["bytes"] = (self.path / name).stat().st_size
-            write_text(self.path / f".{name}.receipt", json.dumps(receipt, sort_keys=True))
         except OSError as error:
             aside.unlink(missing_ok=True)
             raise disk_error(self.path / name, error) from error
+        return self.adopt(name, rows, about)
+
+    def adopt(self, name: str, rows: int = 0, about: Mapping[str, Json] | None = None) -> dict[str, Json]:
+        """Flush a file that lies in the draft and leave its receipt."""
+        file = self.path / name
+        try:
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+            receipt: dict[str, Json] = {"name": name, "rows": rows, "hash": hash_file(file), "about": dict(about or {})}
+            receipt["bytes"] = file.stat().st_size
+            write_text(self.path / f".{name}.receipt", json.dumps(receipt, sort_keys=True))
+        except OSError as error:
+            raise disk_error(file, error) from error
         return receipt
 
     def finish(self, about: Mapping[str, Json]) -> Artifact:
@@ -197,7 +236,7 @@ class Draft:
         try:
             for stale in self.path.glob(".*"):
                 stale.unlink()
-            write_text(self.path / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+            write_text(self.path / "manifest.json", json.dumps(manifest, indent=1) + "\n")
             shutil.rmtree(final, ignore_errors=True)
             os.replace(self.path, final)
         except OSError as error:

@@ -12,6 +12,7 @@ import re
 from typing import ClassVar, Self, cast
 
 from seedbed.core import parameters
+from seedbed.core.fingerprint import library_versions
 from seedbed.core.parameters import Json
 
 HEADINGS = ("What", "Source", "Formula", "Shapes", "Units", "Fidelity", "Errors")
@@ -22,6 +23,9 @@ class Method:
     """Parameters of one published method. Subclasses add fields, each with a default: the paper's."""
 
     version: ClassVar[int] = 1
+    """Raised whenever outputs change."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Distributions whose version shapes the output; they are part of the fingerprint."""
 
     def __post_init__(self) -> None:
         """Raises RecipeError naming the first parameter outside its bounds."""
@@ -44,8 +48,9 @@ class Method:
         return f"{cls.shelf()}.{cls.name()}" if cls.shelf() else f"{inspect.getsourcefile(cls)}:{cls.__name__}"
 
     def identity(self) -> dict[str, Json]:
-        """What a fingerprint covers: path, version and parameters."""
-        return {"method": self.path(), "version": self.version, "parameters": self.to_json()}
+        """What a fingerprint covers: path, version, parameters, library versions."""
+        about: dict[str, Json] = {"method": self.path(), "version": self.version, "parameters": self.to_json()}
+        return {**about, "libraries": library_versions(*self.libraries)} if self.libraries else about
 
     def to_json(self) -> Json:
         """The parameters as plain JSON, with the defaults written out."""

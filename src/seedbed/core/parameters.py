@@ -124,7 +124,7 @@ def _decode_union(kinds: tuple[Any, ...], value: Json, where: str, methods: Meth
             return _decode(kind, value, where, methods)
         except RecipeError as error:
             errors.append(error)
-    raise errors[0]
+    raise max(errors, key=lambda error: len(error.where))  # the branch that got furthest
 
 
 def _split(annotation: Any) -> tuple[Any, tuple[Any, ...]]:

@@ -13,6 +13,16 @@ from seedbed.core.parameters import Json
 class FittedLaw(Protocol):
     """A law with its parameters, its uncertainty and the domain it was fitted on."""
 
+    @property
+    def level(self) -> float:
+        """The share of its intervals that should hold the truth."""
+        ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the runs do not identify, as sentences."""
+        ...
+
     def forecast(self, params: float, tokens: float) -> tuple[float, float, float]:
         """(value, low, high). Raises SeedbedError outside the domain the law declares."""
         ...

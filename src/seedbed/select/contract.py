@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from seedbed.core.cost import Cost
+from seedbed.core.errors import SeedbedError
 from seedbed.core.method import Method
 from seedbed.core.nouns import DocumentBatch, Signal
 
@@ -121,6 +122,13 @@ class Scored:
     score_N: FloatArray
     n_tokens_N: npt.NDArray[np.int64]
     key_N: npt.NDArray[np.uint64]
+
+    def __post_init__(self) -> None:
+        """Raises SeedbedError for a score that is not finite: it has no rank."""
+        wrong = np.flatnonzero(~np.isfinite(self.score_N))
+        if len(wrong):
+            what = f"entry {wrong[0]} is {self.score_N[wrong[0]]} ({len(wrong)} such)"
+            raise SeedbedError("scores", what, "Scores must be finite: check the models that gave them.")
 
 
 class Selector(Method):

@@ -36,7 +36,7 @@ class Objective(Method):
     """What is predicted."""
 
     def example(self, tokens: npt.NDArray[np.int64], key: int) -> Example:
-        """T + 1 tokens -> one example; chance comes from `key` alone (seed, source, epoch, index)."""
+        """T + 1 tokens -> one example; chance comes from `key` alone: a 64-bit hash of (seed, source, index)."""
         raise NotImplementedError
 
     def losses(self, model: Decoder, inputs_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
@@ -70,6 +70,11 @@ class Reweighter(Method):
 
 class Source(Protocol):
     """Training sequences by number: a pure function of (seed, source, epoch, index), given when it was made."""
+
+    @property
+    def name(self) -> str:
+        """Tells the sources of a run apart: each has its own cursor."""
+        ...
 
     def sequence(self, index: int) -> npt.NDArray[np.int64]:
         """T + 1 token ids of the index-th sequence since the start of training, over epochs."""

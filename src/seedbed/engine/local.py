@@ -1,0 +1,111 @@
+"""Local processes: the default engine.
+
+One worker runs in this process. More workers are fresh processes (spawned, so no lock or thread is inherited) that end
+by themselves when this process dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.queues import Queue
+from typing import cast
+
+from seedbed.core.errors import SeedbedError
+from seedbed.engine.contract import Result, Task, Tick
+from seedbed.engine.progress import Bar
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalEngine:
+    """Runs tasks in `workers` processes of this machine."""
+
+    workers: int = 1
+
+    def run(
+        self,
+        function: Callable[[Task, Tick], Result],
+        tasks: Sequence[Task],
+        *,
+        label: str,
+        total: float,
+        unit: str,
+    ) -> list[Result]:
+        """See `Engine.run`. Raises SeedbedError when a worker dies; what was finished is kept by the tasks."""
+        if not tasks:
+            return []
+        with Bar(label, total, unit) as bar:
+            if self.workers <= 1 or len(tasks) == 1:
+                return [function(task, bar.add) for task in tasks]
+            return self._spread(function, tasks, bar)
+
+    def _spread(self, function: Callable[[Task, Tick], Result], tasks: Sequence[Task], bar: Bar) -> list[Result]:
+        context = multiprocessing.get_context("spawn")
+        ticks = cast("Queue[float]", context.Queue())
+        pool = ProcessPoolExecutor(
+            min(self.workers, len(tasks)), mp_context=context, initializer=_begin, initargs=(ticks,)
+        )
+        processes = cast("dict[int, multiprocessing.Process]", getattr(pool, "_processes", None) or {})
+        try:
+            futures = [pool.submit(_work, function, task) for task in tasks]
+            _follow(cast("list[Future[object]]", futures), ticks, bar)
+            return [future.result() for future in futures]
+        except BrokenProcessPool as error:
+            mend = "It may have run out of memory. The same command goes on where this one stopped; fewer --workers need less."
+            raise SeedbedError(bar.label, "a worker process died", mend) from error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(processes.values()):
+                process.terminate()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            ticks.close()
+
+
+def _follow(futures: list[Future[object]], ticks: Queue[float], bar: Bar) -> None:
+    """Show ticks until all futures are done; stop at the first failure."""
+    while not all(future.done() for future in futures):
+        if any(future.done() and future.exception() is not None for future in futures):
+            return
+        try:
+            bar.add(ticks.get(timeout=0.05))
+            while True:
+                bar.add(ticks.get_nowait())
+        except queue.Empty:
+            continue
+    while True:  # what arrived after the last task ended
+        try:
+            bar.add(ticks.get(timeout=0.01))
+        except queue.Empty:
+            return
+
+
+_ticks: Queue[float] | None = None
+
+
+def _begin(ticks: Queue[float]) -> None:
+    """In a new worker: leave Ctrl-C to the parent, and do not outlive it."""
+    global _ticks
+    _ticks = ticks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(function: Callable[[Task, Tick], Result], task: Task) -> Result:
+    assert _ticks is not None
+    return function(task, _ticks.put)

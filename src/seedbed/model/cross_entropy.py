@@ -1,0 +1,68 @@
+"""The head and its cross-entropy in one step: logits are made, used and forgotten chunk by chunk.
+
+With logits z = h W^T, the loss of a token is logsumexp(z) - z_target, and its gradient by z is softmax(z) - onehot.
+A chunk of logits stays in cache while it is turned into exp(z - max); the normaliser, the token's weight and the
+target's share are applied on the narrow side (h), so no pass over the wide logits is spent on them. Nothing is
+computed twice: forward keeps exp(z - max) of each chunk for backward.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from seedbed.model.tensors import apply
+
+CHUNK = 256
+"""Tokens whose logits are made at a time: 256 x 4,096 x 4 bytes = 4 MB, about a core's cache."""
+
+
+def linear_cross_entropy(hidden_BTC: Tensor, weight_VC: Tensor, target_BT: Tensor) -> Tensor:
+    """loss_BT in nats, float32: -log softmax(hidden W^T)[target]."""
+    with torch.autocast(hidden_BTC.device.type, enabled=False):
+        hidden_NC = hidden_BTC.reshape(-1, hidden_BTC.shape[-1]).float()
+        loss_N = apply(LinearCrossEntropy, hidden_NC, weight_VC.float(), target_BT.reshape(-1))
+    return loss_N.view(target_BT.shape)
+
+
+class LinearCrossEntropy(torch.autograd.Function):
+    """loss_N of (hidden_NC, weight_VC, target_N); gradients by hidden and weight."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden_NC: Tensor, weight_VC: Tensor, target_N: Tensor) -> Tensor:  # pyright: ignore
+        """Nats of each token."""
+        kept: list[tuple[Tensor, Tensor]] = []
+        loss_N = hidden_NC.new_empty(len(hidden_NC))
+        for begin in range(0, len(hidden_NC), CHUNK):
+            piece = slice(begin, begin + CHUNK)
+            logits = hidden_NC[piece] @ weight_VC.T
+            top = logits.amax(1, keepdim=True)
+            chosen = logits.gather(1, target_N[piece, None])
+            scale = logits.sub_(top).exp_().sum(1, keepdim=True)
+            loss_N[piece] = (scale.log() + top - chosen).squeeze(1)
+            if any(ctx.needs_input_grad):
+                kept.append((logits, scale))
+        ctx.save_for_backward(hidden_NC, weight_VC, target_N)
+        ctx.kept = kept
+        return loss_N
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_N: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore
+        """The chain rule, chunk by chunk."""
+        hidden_NC, weight_VC, target_N = cast("tuple[Tensor, Tensor, Tensor]", ctx.saved_tensors)
+        grad_hidden = torch.empty_like(hidden_NC)
+        grad_weight = torch.zeros_like(weight_VC)
+        for i, (exponent, scale) in enumerate(cast("list[tuple[Tensor, Tensor]]", ctx.kept)):
+            piece = slice(i * CHUNK, (i + 1) * CHUNK)
+            share = grad_N[piece, None] / scale
+            torch.mm(exponent, weight_VC, out=grad_hidden[piece])
+            grad_hidden[piece] *= share
+            grad_weight.addmm_(exponent.T, hidden_NC[piece] * share)
+        grad_hidden -= weight_VC[target_N] * grad_N[:, None]
+        grad_weight.index_add_(0, target_N, hidden_NC * grad_N[:, None], alpha=-1)
+        ctx.kept = []
+        return grad_hidden, grad_weight, None

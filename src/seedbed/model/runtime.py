@@ -1,0 +1,78 @@
+"""Where and how torch computes: device, threads, denormals, determinism, and the names of what bits depend on.
+
+Bits repeat on the same machine type, thread count and torch build; `Runtime.describe` names all three.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import platform
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge
+
+from seedbed.core import parameters
+from seedbed.core.errors import SeedbedError
+from seedbed.core.parameters import Json
+from seedbed.model.tensors import keep_fresh_memory_unfilled
+
+
+@dataclasses.dataclass(frozen=True)
+class Runtime:
+    """How to compute.
+
+    Args:
+        device: "auto" takes CUDA where there is one.
+        threads: CPU threads of one process. One is the default: many small models side by side beat one on many cores.
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "cpu"
+    threads: Annotated[int, Ge(1)] = 1
+
+    def __post_init__(self) -> None:
+        """Raises RecipeError on a field outside its bounds."""
+        parameters.check(self, "runtime")
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device, resolved. Raises SeedbedError where CUDA is asked for and absent."""
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise SeedbedError("runtime.device", "torch sees no CUDA device", "Use device=cpu or device=auto.")
+        wanted = "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+        return torch.device(wanted)
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """bfloat16 products on CUDA; on a CPU everything is float32."""
+        if self.torch_device.type == "cuda":
+            return torch.autocast("cuda", dtype=torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def describe(self) -> dict[str, Json]:
+        """What the bits of a result depend on besides recipe and data."""
+        device = self.torch_device
+        machine = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+        return {
+            "device": device.type,
+            "machine": machine,
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "threads": self.threads,
+            "torch": torch.__version__,
+            "precision": "bfloat16 autocast" if device.type == "cuda" else "float32",
+        }
+
+
+def prepare(runtime: Runtime | None = None) -> Runtime:
+    """Set up this process for `runtime` and return it.
+
+    Denormals are flushed to zero: on a CPU they slow a small transformer down several times. Deterministic kernels are
+    asked for, without filling fresh memory first, which would cost a pass and only helps to find uninitialised reads.
+    """
+    runtime = runtime or Runtime()
+    torch.set_flush_denormal(True)
+    if torch.get_num_threads() != runtime.threads:
+        torch.set_num_threads(runtime.threads)
+    torch.use_deterministic_algorithms(True)
+    keep_fresh_memory_unfilled()
+    return runtime

@@ -1,0 +1,144 @@
+"""Recipe -> artifacts. The only place that knows all rooms; rooms hand over artifacts and never call each other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from seedbed.core.errors import RecipeError
+from seedbed.core.parameters import Json
+from seedbed.pipeline.workplace import Workplace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seedbed.core.artifact import Artifact
+    from seedbed.curate.run import Curated
+    from seedbed.pipeline.choose import Material
+    from seedbed.recipe import Recipe, Stage
+
+
+def run(recipe: Recipe, out: str | Path, *, inputs: Sequence[str] = (), workers: int = 1) -> dict[str, Json]:
+    """Run every section of a recipe and write the report. Gives the index of what was made, by role.
+
+    Args:
+        recipe: what to do.
+        out: the output folder; what is there already is not made again.
+        inputs: files and folders instead of the recipe's.
+        workers: processes at once; the result does not depend on it.
+    """
+    from seedbed.pipeline import reporting, workplace
+
+    given = tuple(inputs) or recipe.inputs
+    if not given:
+        raise RecipeError("inputs", "this recipe names no input", "Name files or folders.")
+    recipe = dataclasses.replace(recipe, inputs=given)
+    with Workplace.open(out, workers) as place:
+        _run_sections(place, recipe)
+        reporting.report_into(place, recipe)
+    return workplace.read_index(out)
+
+
+def _run_sections(place: Workplace, recipe: Recipe) -> None:
+    from seedbed.pipeline import data
+
+    curated = data.curate_into(place, recipe, recipe.inputs)
+    if recipe.tokenizer is None:
+        return
+    if recipe.train is None or recipe.evaluate is None or (recipe.compare is None and recipe.ladder is None):
+        data.tokenize_into(place, recipe.tokenizer, curated.kept)
+        return
+    from seedbed.pipeline import compare, ladder, scoring
+
+    material = _material(place, recipe)
+    texts = scoring.heldout(place, recipe)
+    scoring.audit_into(place, recipe.evaluate, material.pool, texts)
+    if recipe.compare is not None:
+        compare.compare_into(place, material, recipe.compare, recipe.evaluate, texts)
+    if recipe.ladder is not None:
+        ladder.ladder_into(place, material, recipe.ladder, recipe.evaluate, texts)
+
+
+def _material(place: Workplace, recipe: Recipe) -> Material:
+    """What arms choose from and train with, of a folder that is curated."""
+    from seedbed.pipeline import data, workplace
+    from seedbed.pipeline.choose import Material
+
+    assert recipe.tokenizer is not None
+    assert recipe.train is not None
+    tokenizer, pool = data.tokenize_into(place, recipe.tokenizer, workplace.curated_at(place.out).kept)
+    target = data.target_pool(place, recipe, tokenizer) if recipe.target else None
+    shape = dataclasses.replace(recipe.train.shape, vocab_size=cast(int, tokenizer.about["vocab_size"]))
+    return Material(pool, target, tokenizer, dataclasses.replace(recipe.train, shape=shape))
+
+
+def curate(recipe: Recipe, out: str | Path, *, inputs: Sequence[str] = (), workers: int = 1) -> Curated:
+    """The curate section alone."""
+    from seedbed.pipeline import data, reporting
+
+    with Workplace.open(out, workers) as place:
+        curated = data.curate_into(place, recipe, tuple(inputs) or recipe.inputs)
+        reporting.report_into(place, recipe)
+    return curated
+
+
+def tokenize(recipe: Recipe, out: str | Path, *, workers: int = 1) -> None:
+    """The tokenizer section, on a folder that is curated."""
+    from seedbed.pipeline import data, workplace
+
+    with Workplace.open(out, workers) as place:
+        assert recipe.tokenizer is not None
+        place.remember_recipe(recipe)
+        data.tokenize_into(place, recipe.tokenizer, workplace.curated_at(out).kept)
+
+
+def select(
+    recipe: Recipe, out: str | Path, stage: Stage, *, budget_tokens: int, seed: int = 0, workers: int = 1
+) -> Artifact:
+    """Weights of one way to choose, on a folder that is curated."""
+    from seedbed.pipeline import choose
+
+    with Workplace.open(out, workers) as place:
+        place.remember_recipe(recipe)
+        material = _material(place, recipe)
+        models = choose.trained_models(place, material, [stage.scorer])
+        return choose.weights_of(
+            place, material, stage.scorer, stage.selector, budget_tokens, seed=seed, models=models, current=None
+        )
+
+
+def train(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    weights: Artifact | None = None,
+    seed: int = 0,
+    init: Path | None = None,
+    workers: int = 1,
+) -> Artifact:
+    """One training run on a folder that is curated."""
+    from seedbed.pipeline import training
+
+    with Workplace.open(out, workers) as place:
+        place.remember_recipe(recipe)
+        material = _material(place, recipe)
+        label = f"model-seed{seed}"
+        task = material.task(place, label, seed, material.plan, weights)
+        task = dataclasses.replace(task, init=init)
+        return training.run_all([task], place.store, place.engine, "train")[label]
+
+
+def evaluate(model: Path, texts: Sequence[str], defaults: Recipe) -> dict[str, Json]:
+    """{"bits_per_byte", "loss_nats_per_token", "tokens", "bytes"} of a model folder on files; nothing is left behind."""
+    from seedbed.pipeline import scoring
+
+    return scoring.evaluate_files(model, texts, defaults)
+
+
+def report(out: str | Path) -> Path:
+    """Write report.html anew."""
+    from seedbed.pipeline import reporting, workplace
+
+    with Workplace.open(out) as place:
+        return reporting.report_into(place, workplace.read_recipe(out))

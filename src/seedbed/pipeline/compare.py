@@ -1,0 +1,144 @@
+"""The comparison: arms trained on the same number of tokens from the same start, in pairs over seeds, cost counted.
+
+An arm is a list of stages, and a stage is: choose, then train. Stages of all arms and seeds that stand at the same
+place train side by side; a later stage starts where its arm's last one ended, and may ask that model what to read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from seedbed.core.artifact import Artifact
+from seedbed.core.parameters import Json
+from seedbed.pipeline.choose import Material, batch_totals, trained_models, weights_of
+from seedbed.pipeline.scoring import score_runs
+from seedbed.pipeline.training import RunTask, run_all
+from seedbed.pipeline.workplace import Workplace
+from seedbed.recipe import Arm, ComparePlan, EvaluatePlan
+from seedbed.select.contract import TrainedModel
+
+
+@dataclasses.dataclass(frozen=True)
+class ArmRun:
+    """One arm under one seed, all stages done.
+
+    Args:
+        arm, seed: which.
+        run: the last stage's Run.
+        weights: one Weights artifact a stage.
+        flops_select: cost of choosing over all stages (FLOP), auxiliary models included.
+        flops_train: cost of training over all stages (FLOP).
+    """
+
+    arm: str
+    seed: int
+    run: Artifact
+    weights: tuple[Artifact, ...]
+    flops_select: float
+    flops_train: float
+
+
+def run_arms(place: Workplace, material: Material, plan: ComparePlan) -> list[ArmRun]:
+    """Every arm under every seed, and the baseline at each method's total cost."""
+    models = trained_models(place, material, (stage.scorer for arm in plan.arms for stage in arm.stages))
+    jobs = [(arm, seed, material) for arm in plan.arms for seed in range(plan.seeds)]
+    done = _walk(place, jobs, models)
+    if plan.equal_cost:
+        done += _walk(place, _equal_cost_jobs(material, plan, done), models)
+    return done
+
+
+def _equal_cost_jobs(material: Material, plan: ComparePlan, done: Sequence[ArmRun]) -> list[tuple[Arm, int, Material]]:
+    """The baseline, trained longer by what each method's choosing cost; costs below one step change nothing."""
+    baseline = next(arm for arm in plan.arms if arm.name == plan.baseline)
+    jobs: list[tuple[Arm, int, Material]] = []
+    for arm in plan.arms:
+        mine = next(result for result in done if result.arm == arm.name and result.seed == 0)
+        extra = round(material.plan.tokens * mine.flops_select / mine.flops_train)
+        if arm.name == plan.baseline or extra < material.plan.batch_tokens:
+            continue
+        longer = dataclasses.replace(material.plan, tokens=material.plan.tokens + extra)
+        named = dataclasses.replace(baseline, name=f"{baseline.name}@{arm.name}")
+        jobs.extend((named, seed, dataclasses.replace(material, plan=longer)) for seed in range(plan.seeds))
+    return jobs
+
+
+@dataclasses.dataclass(frozen=True)
+class _Progress:
+    """How far one arm under one seed is."""
+
+    arm: Arm
+    seed: int
+    material: Material
+    run: Artifact | None = None
+    weights: tuple[Artifact, ...] = ()
+    share: float = 0.0
+
+
+def _walk(
+    place: Workplace, jobs: Sequence[tuple[Arm, int, Material]], models: dict[TrainedModel, Artifact]
+) -> list[ArmRun]:
+    """Stage by stage over all jobs at once."""
+    state = [_Progress(*job) for job in jobs]
+    for number in range(max((len(job[0].stages) for job in jobs), default=0)):
+        chosen = [_choose(place, at, number, models) if number < len(at.arm.stages) else at for at in state]
+        tasks = {i: _task(place, at, number) for i, at in enumerate(chosen) if number < len(at.arm.stages)}
+        runs = run_all(list(tasks.values()), place.store, place.engine, f"train {len(tasks)} runs")
+        for i, task in tasks.items():
+            chosen[i] = dataclasses.replace(chosen[i], run=runs[task.label])
+        state = chosen
+    return [_finished(at) for at in state]
+
+
+def _choose(place: Workplace, at: _Progress, number: int, models: dict[TrainedModel, Artifact]) -> _Progress:
+    stage = at.arm.stages[number]
+    budget = round(stage.budget * stage.share * at.material.plan.tokens)
+    weights = weights_of(
+        place, at.material, stage.scorer, stage.selector, budget, seed=at.seed, models=models, current=at.run
+    )
+    return dataclasses.replace(at, weights=(*at.weights, weights), share=at.share + stage.share)
+
+
+def _task(place: Workplace, at: _Progress, number: int) -> RunTask:
+    last = number == len(at.arm.stages) - 1
+    label = f"{at.arm.name}-seed{at.seed}" + ("" if len(at.arm.stages) == 1 else f"-stage{number}")
+    task = at.material.task(place, label, at.seed, at.material.plan, at.weights[-1])
+    until = None if last else round(at.share * at.material.plan.tokens)
+    source = "pool" if number == 0 else f"pool stage {number}"
+    return dataclasses.replace(task, after=at.run.path if at.run else None, until_tokens=until, source=source)
+
+
+def _finished(at: _Progress) -> ArmRun:
+    assert at.run is not None
+    costs = {w.about["scores"]: cast(float, w.about["flops_select"]) for w in at.weights}
+    return ArmRun(
+        at.arm.name, at.seed, at.run, at.weights, sum(costs.values()), cast(float, at.run.about["flops_train"])
+    )
+
+
+def compare_into(
+    place: Workplace,
+    material: Material,
+    plan: ComparePlan,
+    evaluation: EvaluatePlan,
+    texts: Mapping[str, Artifact],
+) -> dict[str, Json]:
+    """Run the arms, score them on every domain, and settle the verdict."""
+    from seedbed.evaluate.comparison import compare_arms
+
+    arms = run_arms(place, material, plan)
+    summaries = score_runs(place, [arm.run for arm in arms], texts, evaluation)
+    rows: list[dict[str, Json]] = []
+    for arm in arms:
+        for domain, summary in summaries[arm.run.path.name].items():
+            about: dict[str, Json] = {"arm": arm.arm, "seed": arm.seed, "domain": domain, **summary}
+            about.update(flops_train=arm.flops_train, flops_select=arm.flops_select)
+            about.update(tokens_trained=arm.run.about["tokens"], run=arm.run.path.name)
+            about.update(weights=[w.path.name for w in arm.weights], **batch_totals(arm.weights))
+            rows.append(about)
+    comparison = compare_arms(rows, baseline=plan.baseline, ceiling=plan.ceiling, target=evaluation.target)
+    result: dict[str, Json] = {"rows": list[Json](rows), **comparison.to_json()}
+    place.remember(compare=result)
+    return result

@@ -1,0 +1,103 @@
+"""Where a run happens: its output folder, its engine, and the index of what lies there."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import cast
+
+from seedbed import recipe as recipes
+from seedbed import sample
+from seedbed.core.artifact import Artifact, Store, write_text
+from seedbed.core.errors import SeedbedError
+from seedbed.core.parameters import Json
+from seedbed.curate.run import Curated
+from seedbed.engine.contract import Engine
+from seedbed.engine.local import LocalEngine
+from seedbed.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Workplace:
+    """An output folder in use, and the engine that works there."""
+
+    out: Path
+    store: Store
+    engine: Engine
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, out: str | Path, workers: int = 1) -> Generator[Workplace, None, None]:
+        """Make the folder if need be and lock it against another writer."""
+        root = Path(out)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            store = Store(root)
+        except OSError as error:
+            raise SeedbedError(str(root), f"cannot be used as output folder ({error.strerror})") from error
+        with store.lock():
+            yield cls(root, store, LocalEngine(workers))
+
+    def remember(self, **roles: Json) -> None:
+        """Write down where the artifacts of the newest run lie, by role."""
+        index = {**read_index(self.out, missing_is_empty=True), **roles}
+        write_text(self.out / "artifacts" / "index.json", json.dumps(index, indent=1, sort_keys=True) + "\n")
+
+    def remember_recipe(self, recipe: Recipe) -> None:
+        """Store the resolved recipe; the run can be started again from it."""
+        write_text(self.out / "recipe.json", json.dumps(recipes.to_json(recipe), indent=1, ensure_ascii=False) + "\n")
+
+
+def read_index(out: str | Path, *, missing_is_empty: bool = False) -> dict[str, Json]:
+    """Role -> folder names, as the newest run left them."""
+    file = Path(out) / "artifacts" / "index.json"
+    if file.exists():
+        return cast("dict[str, Json]", json.loads(file.read_text()))
+    if missing_is_empty:
+        return {}
+    raise SeedbedError(
+        str(out), "this is not the output folder of a finished step", "Run `seedbed curate` there first."
+    )
+
+
+def read_recipe(out: str | Path) -> Recipe:
+    """The resolved recipe a folder was made with."""
+    file = Path(out) / "recipe.json"
+    if not file.exists():
+        raise SeedbedError(
+            str(out), "there is no recipe.json here", "Name the folder given as --out to a finished run."
+        )
+    return recipes.from_json(cast(Json, json.loads(file.read_text())))
+
+
+def curated_at(out: str | Path) -> Curated:
+    """The curation in an output folder."""
+    return Curated.at(Path(out), cast("dict[str, Json]", _role(out, "curate")))
+
+
+def artifact_at(out: str | Path, role: str) -> Artifact:
+    """An artifact in an output folder by its role."""
+    return Artifact(Path(out) / "artifacts" / str(_role(out, role)))
+
+
+def _role(out: str | Path, role: str) -> Json:
+    index = read_index(out)
+    if role not in index:
+        raise SeedbedError(str(out), f"there is no {role} here yet", f"Here so far: {', '.join(sorted(index))}.")
+    return index[role]
+
+
+def resolve(names: Sequence[str]) -> list[Path]:
+    """Files and folders; `sample:pool` and `sample:NAME` are shipped with Seedbed."""
+    found: list[Path] = []
+    for name in names:
+        if not name.startswith("sample:"):
+            found.append(Path(name))
+        elif name == "sample:pool":
+            found.extend(sample.pool())
+        else:
+            found.append(Path(sample.__file__).parent / name.removeprefix("sample:"))
+    return found

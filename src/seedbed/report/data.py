@@ -1,0 +1,273 @@
+"""What a report is made of: numbers and texts without artifacts, so that a page can be made and tested from nothing.
+
+Every section may be absent: a folder that was only curated has no comparison, one without a ladder no law.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal
+
+from seedbed.stats.intervals import Interval
+
+Side = Literal["min", "max"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ArmResult:
+    """One way to choose data, over its seeds.
+
+    Args:
+        arm: its name.
+        role: "baseline", "ceiling", or empty.
+        bits_per_byte: on the target, mean over seeds.
+        at_equal_tokens, at_equal_cost: difference to the baseline in bits per byte, in pairs; below 0 is better. None
+            for the baseline itself, and where it was not trained.
+        flops_select, flops_train: cost of choosing and of training (FLOP).
+        seconds_select: CPU-seconds of choosing, where they were logged.
+        tokens: tokens trained on.
+        unique_tokens, epochs: tokens of the chosen documents, and how often they were read on average.
+        verdict: what is to be said of it, a few words or a sentence; or empty.
+    """
+
+    arm: str
+    role: Literal["", "baseline", "ceiling"]
+    bits_per_byte: Interval
+    at_equal_tokens: Interval | None = None
+    at_equal_cost: Interval | None = None
+    flops_select: float = 0.0
+    flops_train: float = 0.0
+    seconds_select: float | None = None
+    tokens: float = 0.0
+    unique_tokens: float | None = None
+    epochs: float | None = None
+    verdict: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class LossCurve:
+    """The logged training losses of one arm under one seed."""
+
+    arm: str
+    seed: int
+    tokens: tuple[float, ...]
+    loss_nats_per_token: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """The head-to-head.
+
+    Args:
+        verdict: the outcome in plain words.
+        notes: what limits it, as sentences.
+        target: the domain that decides.
+        arms: best first, or in recipe order: as they are to be shown.
+        domains: (domain, arm -> mean bits per byte).
+        curves: training losses.
+    """
+
+    verdict: str
+    target: str
+    arms: tuple[ArmResult, ...]
+    notes: tuple[str, ...] = ()
+    domains: tuple[tuple[str, Mapping[str, float]], ...] = ()
+    curves: tuple[LossCurve, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """How many documents one rule dropped, or one kind of error cost."""
+
+    step: str
+    rule: str
+    documents: int
+    kind: Literal["dropped", "errored"] = "dropped"
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """What became of one group of documents: a source, a language."""
+
+    name: str
+    read: int
+    kept: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Funnel:
+    """The account of a curation: read = kept + the sum over `losses`.
+
+    Args:
+        losses: in the order in which documents were lost.
+        read_bytes, kept_bytes: text as extracted and as kept (UTF-8 bytes), where measured.
+        sources, languages: by group, the largest first.
+        source_kind: what a source is here: "site", "folder", "file".
+        ignored_files: input files that no reader takes.
+    """
+
+    read: int
+    kept: int
+    losses: tuple[Loss, ...] = ()
+    read_bytes: int | None = None
+    kept_bytes: int | None = None
+    sources: tuple[Share, ...] = ()
+    source_kind: str = "source"
+    languages: tuple[Share, ...] = ()
+    ignored_files: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Distribution:
+    """The measured values of one rule, in bins.
+
+    Args:
+        step, rule, signal, unit: which number, and which rule looks at it.
+        side: "min" drops below the threshold, "max" above.
+        threshold: None where the rule is switched off.
+        edges, counts: bins in the signal's own unit; edges are one more than counts.
+        scale: "log" where the edges grow by factors of 1 + value.
+        documents, broken, decided: measured, breaking this rule, and dropped with this rule as first reason.
+        outside: how many values lie left and right of the drawn range.
+    """
+
+    step: str
+    rule: str
+    signal: str
+    unit: str
+    side: Side
+    threshold: float | None
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    scale: Literal["linear", "log"]
+    documents: int
+    broken: int
+    decided: int
+    outside: tuple[int, int] = (0, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One document, with what decided its fate.
+
+    Args:
+        reason: the first failing rule; empty for a kept document.
+        finding: the measured value against the threshold, in words; or empty.
+        also: further rules that it breaks.
+    """
+
+    id: str
+    url: str
+    language: str
+    excerpt: str
+    n_chars: int
+    reason: str = ""
+    finding: str = ""
+    also: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class DuplicatePair:
+    """A document dropped as a duplicate, and the one that was kept in its place.
+
+    Args:
+        method: the deduper.
+        group: documents in the group.
+        likeness: share of 5-word phrases that the two have in common (Jaccard), or None.
+    """
+
+    method: str
+    dropped: Example
+    survivor: Example
+    group: int
+    likeness: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class LeakItem:
+    """One held-out item that was found in the pool, wholly or in part."""
+
+    item: str
+    domain: str
+    share: float
+    verdict: str
+
+
+@dataclasses.dataclass(frozen=True)
+class LeakCheck:
+    """The audit of the held-out texts against the pool.
+
+    Args:
+        method: the audit.
+        domains: (domain, items checked, items flagged).
+        worst: the items with the largest share found, the worst first.
+    """
+
+    method: str
+    domains: tuple[tuple[str, int, int], ...]
+    worst: tuple[LeakItem, ...] = ()
+    caveat: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class LawCurve:
+    """Loss against tokens at one model size: what the law says, and the runs it saw there."""
+
+    params: float
+    tokens: tuple[float, ...]
+    value: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    run_tokens: tuple[float, ...]
+    run_loss: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class LawFit:
+    """A fitted law."""
+
+    method: str
+    curves: tuple[LawCurve, ...]
+    coefficients: tuple[tuple[str, Interval], ...]
+    level: float
+    warnings: tuple[str, ...] = ()
+    reach: str = ""
+    """How far a forecast may go from the runs, as a sentence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StepTime:
+    """What one artifact took to make."""
+
+    artifact: str
+    seconds: float | None
+    cpu_seconds: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """How to get the same again: the recipe, versions, where things lie."""
+
+    recipe_yaml: str = ""
+    versions: tuple[tuple[str, str], ...] = ()
+    times: tuple[StepTime, ...] = ()
+    folders: tuple[tuple[str, str], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportData:
+    """Everything on the page."""
+
+    title: str
+    about: str = ""
+    inputs: tuple[str, ...] = ()
+    comparison: Comparison | None = None
+    funnel: Funnel | None = None
+    distributions: tuple[Distribution, ...] = ()
+    dropped: tuple[Example, ...] = ()
+    kept: tuple[Example, ...] = ()
+    duplicates: tuple[DuplicatePair, ...] = ()
+    leaks: LeakCheck | None = None
+    law: LawFit | None = None
+    provenance: Provenance = Provenance()

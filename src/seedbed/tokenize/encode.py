@@ -1,0 +1,70 @@
+"""Encoding: batches of texts to flat ids, each document ended by the end-of-text token."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from seedbed.tokenize.contract import END_OF_TEXT
+
+
+class Encoder:
+    """A tokenizer.json, ready to encode.
+
+    Args:
+        definition: the tokenizer.json as text.
+        end_of_text: the token that ends every document.
+    """
+
+    def __init__(self, definition: str, end_of_text: str = END_OF_TEXT) -> None:
+        self.definition, self.end_of_text = definition, end_of_text
+
+    @classmethod
+    def open(cls, folder: Path) -> Encoder:
+        """From an artifact's folder."""
+        told = cast("dict[str, str]", json.loads((folder / "special.json").read_text()))
+        return cls((folder / "tokenizer.json").read_text(encoding="utf-8"), told["end_of_text"])
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from tokenizers import Tokenizer
+
+        tokenizer: Any = Tokenizer.from_str(self.definition)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    @property
+    def vocab_size(self) -> int:
+        """Entries of the vocabulary, special tokens included."""
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    @property
+    def end_id(self) -> int:
+        """The id of the end-of-text token."""
+        return int(self._tokenizer.token_to_id(self.end_of_text))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The smallest little-endian type that holds every id."""
+        return np.dtype("<u2" if self.vocab_size <= 1 << 16 else "<u4")
+
+    def encode(self, texts: list[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """(ids, offsets): text i is ids[offsets[i]:offsets[i+1]], its last id the end-of-text token.
+
+        A special token that occurs as text is encoded as plain text: text cannot end a document.
+        """
+        self._tokenizer.encode_special_tokens = True
+        encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        pieces = [np.array([*item.ids, self.end_id], np.int64) for item in encoded]
+        offsets = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64)
+        return (np.concatenate(pieces) if pieces else np.zeros(0, np.int64)), offsets
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of some ids, special tokens left out."""
+        return cast(str, self._tokenizer.decode(ids, skip_special_tokens=True))

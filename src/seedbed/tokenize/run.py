@@ -1,0 +1,161 @@
+"""Tokenize: kept documents to token shards, each token on the way back to its document."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from seedbed.core import arrow
+from seedbed.core.artifact import Artifact, Draft, Request, Store
+from seedbed.core.nouns import DOCUMENTS, TOKEN_INDEX, DocumentBatch
+from seedbed.core.parameters import Json
+from seedbed.engine.contract import Engine, Tick
+from seedbed.tokenize.contract import TokenizerMaker
+from seedbed.tokenize.encode import Encoder
+
+
+def make_tokenizer(maker: TokenizerMaker, pool: Artifact, store: Store) -> Artifact:
+    """A Tokenizer artifact: tokenizer.json, and which token ends a text."""
+    parents = {"pool": pool.fingerprint} if maker.needs_text() else {}
+
+    def fill(draft: Draft) -> dict[str, Json]:
+        definition = maker.make(texts_of(pool))
+        encoder = Encoder(definition, getattr(maker, "end_of_text", Encoder("").end_of_text))
+        draft.write_text("tokenizer.json", definition)
+        draft.write_text("special.json", json.dumps({"end_of_text": encoder.end_of_text}))
+        return {"vocab_size": encoder.vocab_size}
+
+    return store.make(Request("Tokenizer", maker.name(), maker.identity(), parents), fill)
+
+
+def texts_of(documents: Artifact) -> Iterator[str]:
+    """Every text in shard order."""
+    for shard in documents.shards():
+        for rows in arrow.row_groups(shard, ["text"]):
+            yield from (text or "" for text in arrow.strings(rows, "text"))
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenizeTask:
+    """Tokenise one Documents shard."""
+
+    name: str
+    shard: Path
+    tokenizer: Path
+    draft: Draft
+
+
+def tokenize(documents: Artifact, tokenizer: Artifact, store: Store, engine: Engine) -> Artifact:
+    """Tokens: `ids-NNNNN.bin` (flat, little-endian) and `part-NNNNN.parquet` (TOKEN_INDEX), a shard each."""
+    parents = {"documents": documents.fingerprint, "tokenizer": tokenizer.fingerprint}
+    encoder = Encoder.open(tokenizer.path)
+
+    def fill(draft: Draft) -> dict[str, Json]:
+        work = [TokenizeTask(s.stem.removeprefix("part-"), s, tokenizer.path, draft) for s in documents.shards()]
+        counts = engine.run(tokenize_shard, work, label="tokenize", total=documents.rows, unit="documents")
+        totals: dict[str, Json] = {"tokens": sum(c[0] for c in counts), "text_bytes": sum(c[1] for c in counts)}
+        return {**totals, "dtype": encoder.dtype.str, "vocab_size": encoder.vocab_size}
+
+    return store.make(Request("Tokens", "pool", {}, parents), fill)
+
+
+def tokenize_shard(task: TokenizeTask, tick: Tick) -> tuple[int, int]:
+    """Writes one shard; gives (tokens, text bytes)."""
+    index_name, ids_name = f"part-{task.name}.parquet", f"ids-{task.name}.bin"
+    if not (task.draft.receipt(index_name) and task.draft.receipt(ids_name)):
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one thread a process; processes side by side
+        encoder = Encoder.open(task.tokenizer)
+        index: list[pa.Table] = []
+
+        def fill(file: Path) -> int:
+            index.clear()
+            start = 0
+            with file.open("wb") as out:
+                for rows in arrow.row_groups(task.shard):
+                    batch = from_kept(rows)
+                    ids, offsets = encoder.encode(batch.texts())
+                    out.write(ids.astype(encoder.dtype).tobytes())
+                    index.append(_index(batch, offsets, start))
+                    start += len(ids)
+                    tick(len(batch))
+            return start
+
+        task.draft.write(ids_name, fill)
+        task.draft.write_table(index_name, arrow.concat(index, TOKEN_INDEX))
+    table = arrow.read_parquet(task.draft.path / index_name)
+    return int(arrow.numpy(table, "n_tokens").sum()), int(arrow.numpy(table, "n_bytes").sum())
+
+
+def from_kept(rows: pa.Table) -> DocumentBatch:
+    """Kept rows (ids in hex) as a batch (ids in bytes)."""
+    ids = [bytes.fromhex(key or "") for key in arrow.strings(rows, "id")]
+    columns = {name: rows.column(name) for name in DOCUMENTS.names[1:]}
+    return DocumentBatch(arrow.table({"id": pa.array(ids, pa.binary(16)), **columns}, DOCUMENTS))
+
+
+def _index(batch: DocumentBatch, offsets: npt.NDArray[np.int64], start: int) -> pa.Table:
+    columns: dict[str, Any] = {
+        "id": batch.rows.column("id"),
+        "offset": offsets[:-1] + start,
+        "n_tokens": np.diff(offsets),
+        "n_bytes": np.diff(batch.text_buffers()[1]),
+    }
+    return arrow.table(columns, TOKEN_INDEX)
+
+
+class Pool:
+    """Documents and their tokens, walked shard by shard; may be walked more than once.
+
+    Args:
+        documents: kept Documents (ids in hex).
+        tokens: their Tokens.
+    """
+
+    def __init__(self, documents: Artifact, tokens: Artifact) -> None:
+        self.documents, self.tokens = documents, tokens
+
+    def shard_names(self) -> list[str]:
+        """`00000`, ..."""
+        return [shard.stem.removeprefix("part-") for shard in self.documents.shards()]
+
+    def __iter__(self) -> Iterator[DocumentBatch]:
+        return itertools.chain.from_iterable(self.shard(name) for name in self.shard_names())
+
+    def shard(self, name: str) -> Iterator[DocumentBatch]:
+        """The batches of one shard, with tokens."""
+        ids = self.ids(name)
+        index = self.shard_index(name)
+        offsets = np.concatenate([[0], np.cumsum(arrow.numpy(index, "n_tokens"))]).astype(np.int64)
+        start = 0
+        for rows in arrow.row_groups(self.documents.path / f"part-{name}.parquet"):
+            mine = offsets[start : start + rows.num_rows + 1]
+            yield DocumentBatch(from_kept(rows).rows, (ids[mine[0] : mine[-1]], mine - mine[0]))
+            start += rows.num_rows
+
+    def ids(self, name: str) -> npt.NDArray[Any]:
+        """The flat token ids of one shard, mapped from disk."""
+        file = self.tokens.path / f"ids-{name}.bin"
+        dtype = np.dtype(str(self.tokens.about["dtype"]))
+        return np.memmap(file, dtype, "r") if file.stat().st_size else np.zeros(0, dtype)
+
+    def index(self) -> pa.Table:
+        """TOKEN_INDEX over all shards, in order."""
+        return self.tokens.table()
+
+    def shard_index(self, name: str) -> pa.Table:
+        """TOKEN_INDEX of one shard."""
+        return arrow.read_parquet(self.tokens.path / f"part-{name}.parquet")
+
+    @property
+    def n_tokens(self) -> int:
+        """All tokens."""
+        return cast(int, self.tokens.about["tokens"])
