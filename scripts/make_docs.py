@@ -109,9 +109,10 @@ def methods_page() -> str:
 
 
 def short(source: str) -> str:
-    """A source up to its arXiv id, or its first clause."""
-    match = re.match(r".*?arXiv[: ]\s*\d{4}\.\d{4,5}", source)
-    return match.group(0) if match else re.split(r";|\.\s", source)[0].rstrip(".")
+    """The first source named, up to its arXiv id where it has one."""
+    first = source.partition("; ")[0].rstrip(".")
+    match = re.match(r".*?arXiv[: ]\s*\d{4}\.\d{4,5}", first)
+    return match.group(0) if match else first
 
 
 def methods_table() -> str:

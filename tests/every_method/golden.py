@@ -58,10 +58,10 @@ def text_methods() -> list[str]:
 
 
 def plain(values: pa.Table) -> dict[str, list[str]]:
-    """Columns as text; six digits of a float are enough to see a change and hide a platform's last bit."""
+    """Columns as text; five digits of a float are enough to see a change and hide a platform's last bit."""
     columns: dict[str, list[Any]] = values.to_pydict()
     return {
-        name: [format(value, ".6g") if isinstance(value, float) else str(value) for value in column]
+        name: [format(value, ".5g") if isinstance(value, float) else str(value) for value in column]
         for name, column in columns.items()
     }
 

@@ -1,5 +1,7 @@
 """Schedules: values worked out by hand, continuity, and the property that makes WSD worth having."""
 
+import itertools
+
 import pytest
 
 from seedbed.core.errors import RecipeError
@@ -35,7 +37,7 @@ def test_before_the_decay_the_rate_does_not_know_how_long_training_will_be():
 def test_no_jump_anywhere_but_the_root_at_its_beginning(kind):
     schedule = WarmupStableDecay(warmup_fraction=0.1, decay_fraction=0.2, kind=kind)
     values = [schedule.value(t, 100_000) for t in range(0, 100_001, 10)]
-    assert max(abs(a - b) for a, b in zip(values, values[1:], strict=False)) < 0.025
+    assert max(abs(a - b) for a, b in itertools.pairwise(values)) < 0.025
     assert values == sorted(values[:1001]) + values[1001:]
     assert values[1000:] == sorted(values[1000:], reverse=True)
 

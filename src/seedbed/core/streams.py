@@ -13,10 +13,10 @@ from typing import BinaryIO
 import zstandard
 
 PIECE_BYTES = 1 << 18
-"""No piece is larger than this when a file is plain or gzip; a zstd piece can reach 64 MiB, and only in a bomb."""
+"""No piece is larger than this when a file is plain or gzip; a zstd piece can reach 8 MiB, and only in a bomb."""
 
 _READ_BYTES = 1 << 16
-_ZSTD_READ_BYTES = 1 << 9  # a zstd block of 4 bytes can stand for 128 KiB, and python-zstandard has no output limit
+_ZSTD_READ_BYTES = 1 << 7  # a zstd block of 4 bytes can stand for 128 KiB, and python-zstandard has no output limit
 _ZSTD_WINDOW_BYTES = 1 << 27
 _GZIP_MAGIC, _ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
@@ -27,7 +27,8 @@ class BrokenStream(Exception):  # noqa: N818  it is a state of a file, told to a
     Args:
         kind: corrupt_gzip, truncated_gzip, corrupt_zstd or truncated_zstd.
         message: what broke, and at which byte of the file.
-        suspect_from: the decompressed byte from which what was given has failed its checksum, or None.
+        suspect_from: the decompressed byte where a damaged gzip member begins, or None. Damage shows late, at the
+            latest in the checksum, so that what was last given of the member may be wrong.
     """
 
     def __init__(self, kind: str, message: str, suspect_from: int | None = None) -> None:
@@ -72,9 +73,8 @@ def _gunzip(raw: BinaryIO) -> Iterator[bytes]:
             if out:
                 yield out
             if failed is not None:
-                suspect = member_start if "check" in str(failed) else None
                 message = f"{failed} in gzip member {members}, before byte {raw.tell()} of the file"
-                raise BrokenStream("corrupt_gzip", message, suspect)
+                raise BrokenStream("corrupt_gzip", message, member_start)
             pending = member.unused_data if member.eof else member.unconsumed_tail
             if member.eof:
                 member, member_start, members, fed = zlib.decompressobj(31), given, members + 1, False

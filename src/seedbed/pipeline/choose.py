@@ -141,11 +141,13 @@ def scores_of(
 
     def fill(draft: Draft) -> dict[str, Json]:
         start = time.process_time()
-        fitted = scorer.fit(_given(scorer, material, mine))
+        given = _given(scorer, material, mine)
+        fitted = scorer.fit(given)
         fitting = time.process_time() - start
         names = material.pool.shard_names()
         folders = (material.pool.documents.path, material.pool.tokens.path)
-        work = [ScoreTask(name, *folders, scorer, fitted, draft) for name in names]
+        models = tuple(given.models.values())
+        work = [ScoreTask(name, *folders, scorer, fitted, models, draft) for name in names]
         n, label = material.pool.documents.rows, f"score {scorer.name()}"
         costs = place.engine.run(score_one, work, label=label, total=n, unit="documents")
         whole = sum(costs, Cost(flops_auxiliary=trained, seconds=fitting))
@@ -167,13 +169,14 @@ def _given(scorer: Scorer, material: Material, models: Mapping[str, Artifact]) -
 
 @dataclasses.dataclass(frozen=True)
 class ScoreTask:
-    """Score one shard of the pool."""
+    """Score one shard of the pool; `models` are those that `fitted` asks, so that what they cost can be counted."""
 
     name: str
     documents: Path
     tokens: Path
     scorer: Scorer
     fitted: FittedScorer
+    models: tuple[LossModel, ...]
     draft: Draft
 
 
@@ -182,22 +185,21 @@ def score_one(task: ScoreTask, tick: Tick) -> Cost:
     name = f"part-{task.name}.parquet"
     note = task.draft.receipt(name)
     if note is None:
-        start, before = time.process_time(), _model_cost(task.fitted)
+        start, before = time.process_time(), _asked(task.models)
         tables: list[Any] = []
         for batch in Pool(Artifact(task.documents), Artifact(task.tokens)).shard(task.name):
             tables.append(score_shard(task.fitted, batch))
             tick(len(batch))
-        flops = _model_cost(task.fitted) - before
-        seconds = time.process_time() - start
+        flops = _asked(task.models) - before
+        seconds = round(time.process_time() - start, 2)
         table = arrow.concat(tables, signals_schema(task.scorer.signals))
         note = task.draft.write_table(name, table, {"flops": flops, "seconds": seconds})
     told = cast("dict[str, float]", note["about"])
     return Cost(flops_forward=told["flops"], seconds=told["seconds"])
 
 
-def _model_cost(fitted: FittedScorer) -> float:
-    cost = getattr(fitted, "cost", None)
-    return cost.flops if isinstance(cost, Cost) else 0.0
+def _asked(models: Sequence[LossModel]) -> float:
+    return sum(model.cost.flops for model in models)
 
 
 def weights_of(
@@ -233,10 +235,3 @@ def weights_of(
         }
 
     return place.store.make(Request("Weights", f"{scorer.name()}-{seed}", identity, parents), fill)
-
-
-def batch_totals(weights: Sequence[Artifact]) -> dict[str, Json]:
-    """Documents and tokens chosen, averaged over seeds."""
-    n = max(len(weights), 1)
-    keys = ("documents", "tokens", "unique_tokens")
-    return {key: sum(cast(float, w.about[key]) for w in weights) / n for key in keys}

@@ -10,9 +10,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from seedbed.core import arrow
 from seedbed.core.artifact import Artifact
 from seedbed.core.parameters import Json
-from seedbed.pipeline.choose import Material, batch_totals, trained_models, weights_of
+from seedbed.evaluate.comparison import COLUMNS, compare_arms
+from seedbed.pipeline.choose import Material, trained_models, weights_of
 from seedbed.pipeline.scoring import score_runs
 from seedbed.pipeline.training import RunTask, run_all
 from seedbed.pipeline.workplace import Workplace
@@ -126,19 +128,44 @@ def compare_into(
     texts: Mapping[str, Artifact],
 ) -> dict[str, Json]:
     """Run the arms, score them on every domain, and settle the verdict."""
-    from seedbed.evaluate.comparison import compare_arms
-
     arms = run_arms(place, material, plan)
     summaries = score_runs(place, [arm.run for arm in arms], texts, evaluation)
-    rows: list[dict[str, Json]] = []
-    for arm in arms:
-        for domain, summary in summaries[arm.run.path.name].items():
-            about: dict[str, Json] = {"arm": arm.arm, "seed": arm.seed, "domain": domain, **summary}
-            about.update(flops_train=arm.flops_train, flops_select=arm.flops_select)
-            about.update(tokens_trained=arm.run.about["tokens"], run=arm.run.path.name)
-            about.update(weights=[w.path.name for w in arm.weights], **batch_totals(arm.weights))
-            rows.append(about)
-    comparison = compare_arms(rows, baseline=plan.baseline, ceiling=plan.ceiling, target=evaluation.target)
-    result: dict[str, Json] = {"rows": list[Json](rows), **comparison.to_json()}
+    rows = [
+        {**_row(place, arm), "domain": domain, **summary.to_json(), "tokens": arm.run.about["tokens"]}
+        for arm in arms
+        for domain, summary in summaries[arm.run.path.name].items()
+    ]
+    paired = rows + (_free_choices(rows, plan) if plan.equal_cost else [])
+    comparison = compare_arms(arrow.table({name: [row[name] for row in paired] for name in COLUMNS}), plan.baseline)
+    verdict: list[Json] = list(comparison.sentences(evaluation.target))
+    result: dict[str, Json] = {"verdict": verdict, "target": evaluation.target, "ceiling": plan.ceiling}
+    result.update(rows=list[Json](rows), **comparison.to_json())
     place.remember(compare=result)
     return result
+
+
+def _row(place: Workplace, arm: ArmRun) -> dict[str, Json]:
+    """One arm under one seed, as the comparison and the report read it."""
+    logged = place.store.logged()
+    folders = {str(w.about["scores"]) for w in arm.weights}
+    seconds = sum(cast(float, logged.get(folder, {}).get("cpu_seconds", 0.0)) for folder in folders)
+    return {
+        "arm": arm.arm,
+        "seed": arm.seed,
+        "flops_train": arm.flops_train,
+        "flops_select": arm.flops_select,
+        "seconds_select": seconds,
+        "epochs": arm.run.about["epochs"],
+        "chosen_documents": [w.about["documents"] for w in arm.weights],
+        "chosen_tokens": [w.about["unique_tokens"] for w in arm.weights],
+        "run": arm.run.path.name,
+        "weights": [w.path.name for w in arm.weights],
+    }
+
+
+def _free_choices(rows: Sequence[dict[str, Json]], plan: ComparePlan) -> list[dict[str, Json]]:
+    """The baseline again, for every arm whose choosing cost less than a step: it is its own partner at equal cost."""
+    arms = {str(row["arm"]) for row in rows}
+    free = [a.name for a in plan.arms if a.name != plan.baseline and f"{plan.baseline}@{a.name}" not in arms]
+    mine = [row for row in rows if row["arm"] == plan.baseline]
+    return [{**row, "arm": f"{plan.baseline}@{name}"} for name in free for row in mine]

@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import cast
-
-import numpy as np
 
 from seedbed.core import arrow
 from seedbed.core.artifact import Artifact, Draft, Request, write_text
@@ -38,8 +35,8 @@ def ladder_into(
     rows: dict[str, list[Json]] = {name: [] for name in ("params", "tokens", "loss", "flops", "bits_per_byte", "run")}
     for run in runs.values():
         summary = scores[run.path.name][plan.domain]
-        values = (run.about["params"], run.about["tokens"], summary["loss_nats_per_token"], run.about["flops_train"])
-        for name, value in zip(rows, (*values, summary["bits_per_byte"], run.path.name), strict=True):
+        values = (run.about["params"], run.about["tokens"], summary.loss_nats_per_token, run.about["flops_train"])
+        for name, value in zip(rows, (*values, summary.bits_per_byte, run.path.name), strict=True):
             rows[name].append(value)
     return fit_into(place, plan, rows)
 
@@ -62,9 +59,3 @@ def fit_into(place: Workplace, plan: LadderPlan, rows: Mapping[str, list[Json]])
     write_text(place.out / "fit.json", (forecast.path / "fit.json").read_text())
     place.remember(forecast=forecast.path.name)
     return forecast
-
-
-def spread(rows: Mapping[str, list[Json]], name: str) -> float:
-    """Largest over smallest of a column."""
-    values = np.array([cast(float, value) for value in rows[name]])
-    return float(values.max() / values.min())

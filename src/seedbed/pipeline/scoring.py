@@ -14,7 +14,7 @@ from seedbed.core.nouns import OUTCOMES
 from seedbed.core.parameters import Json
 from seedbed.engine.contract import Tick
 from seedbed.evaluate.contract import Task
-from seedbed.evaluate.tasks.bits_per_byte import summarise
+from seedbed.evaluate.tasks.bits_per_byte import Summary, summarise
 from seedbed.pipeline.data import texts_into
 from seedbed.pipeline.training import open_model
 from seedbed.pipeline.workplace import Workplace
@@ -46,13 +46,13 @@ def heldout(place: Workplace, recipe: Recipe) -> dict[str, Artifact]:
 
 def score_runs(
     place: Workplace, runs: Sequence[Artifact], texts: Mapping[str, Artifact], plan: EvaluatePlan
-) -> dict[str, dict[str, dict[str, Json]]]:
-    """Run folder -> domain -> {"bits_per_byte", "loss_nats_per_token", "tokens", "bytes"}."""
+) -> dict[str, dict[str, Summary]]:
+    """Run folder -> domain -> its outcomes summed up."""
     paths = {domain: artifact.path for domain, artifact in texts.items()}
     tasks = [EvaluateTask(run.path, paths, plan.task, place.out) for run in runs]
     waiting = [t for t in tasks if any(place.store.find(t.request(domain)) is None for domain in paths)]
     place.engine.run(evaluate_one, waiting, label=f"evaluate {len(waiting)} models", total=len(waiting), unit="models")
-    found: dict[str, dict[str, dict[str, Json]]] = {}
+    found: dict[str, dict[str, Summary]] = {}
     for task in tasks:
         outcomes = {domain: cast(Artifact, place.store.find(task.request(domain))) for domain in paths}
         found[task.model.name] = {domain: summarise(outcome.table()) for domain, outcome in outcomes.items()}
@@ -90,7 +90,8 @@ def evaluate_files(model: Path, texts: Sequence[str], recipe: Recipe) -> dict[st
         tables = [
             recipe.evaluate.task.score(asked, from_kept(s), "") for s in map(arrow.read_parquet, documents.shards())
         ]
-    return summarise(arrow.concat(tables, OUTCOMES))
+    told = summarise(arrow.concat(tables, OUTCOMES)).to_json()
+    return {name: told[name] for name in ("bits_per_byte", "loss_nats_per_token", "tokens", "bytes")}
 
 
 def audit_into(place: Workplace, plan: EvaluatePlan, pool: Pool, texts: Mapping[str, Artifact]) -> None:

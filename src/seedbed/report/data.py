@@ -27,7 +27,8 @@ class ArmResult:
         flops_select, flops_train: cost of choosing and of training (FLOP).
         seconds_select: CPU-seconds of choosing, where they were logged.
         tokens: tokens trained on.
-        unique_tokens, epochs: tokens of the chosen documents, and how often they were read on average.
+        unique_tokens, epochs: tokens of the chosen documents, each counted once, and how often they were read on
+            average; None where the arm chose more than once.
         verdict: what is to be said of it, a few words or a sentence; or empty.
     """
 
@@ -101,7 +102,7 @@ class Funnel:
 
     Args:
         losses: in the order in which documents were lost.
-        read_bytes, kept_bytes: text as extracted and as kept (UTF-8 bytes), where measured.
+        read_bytes, kept_bytes: text as extracted, of all documents and of the kept ones (UTF-8 bytes), where measured.
         sources, languages: by group, the largest first.
         source_kind: what a source is here: "site", "folder", "file".
         ignored_files: input files that no reader takes.
@@ -173,14 +174,14 @@ class DuplicatePair:
 
     Args:
         method: the deduper.
-        group: documents in the group.
+        dropped_for: documents dropped for this survivor by this method.
         likeness: share of 5-word phrases that the two have in common (Jaccard), or None.
     """
 
     method: str
     dropped: Example
     survivor: Example
-    group: int
+    dropped_for: int
     likeness: float | None = None
 
 
@@ -200,12 +201,13 @@ class LeakCheck:
 
     Args:
         method: the audit.
-        domains: (domain, items checked, items flagged).
+        domains: (domain, verdict -> items).
         worst: the items with the largest share found, the worst first.
+        caveat: what such a check does not see, as a sentence; or empty.
     """
 
     method: str
-    domains: tuple[tuple[str, int, int], ...]
+    domains: tuple[tuple[str, Mapping[str, int]], ...]
     worst: tuple[LeakItem, ...] = ()
     caveat: str = ""
 

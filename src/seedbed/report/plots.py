@@ -54,7 +54,7 @@ def difference_plot(arms: Sequence[ArmResult], baseline: str, width: int) -> Mar
     narrow = width < 500
     step = 52 if narrow else 40
     height = 34 + step * len(shown) + 30
-    left = 12 if narrow else 170
+    left = 12 if narrow else 30 + 8 * max((min(len(arm.arm), 24) for _, arm in shown), default=0)
 
     def draw(axes: Any) -> None:
         axes.axvline(0, color=MUTED, linewidth=1)
@@ -69,7 +69,9 @@ def difference_plot(arms: Sequence[ArmResult], baseline: str, width: int) -> Mar
                 axes.annotate(name, (0, -row + 0.3), xycoords=("axes fraction", "data"), va="bottom", fontsize=11)
             else:
                 at = ("axes fraction", "data")
-                axes.annotate(name, (0, -row), (-12, 0), xycoords=at, textcoords="offset points", ha="right", va="center")
+                axes.annotate(
+                    name, (0, -row), (-12, 0), xycoords=at, textcoords="offset points", ha="right", va="center"
+                )
         axes.set_ylim(-len(shown) + 0.45, 0.75 if narrow else 0.5)
         axes.set_yticks([])
         _few_ticks(axes, 4 if narrow else 6)
@@ -83,14 +85,16 @@ def difference_plot(arms: Sequence[ArmResult], baseline: str, width: int) -> Mar
 
 def _dot(axes: Any, interval: Interval, y: float, colour: str, *, filled: bool) -> None:
     if interval.low is not None and interval.high is not None:
-        axes.plot([interval.low, interval.high], [y, y], color=colour, linewidth=2 if filled else 1.2, solid_capstyle="butt")
+        axes.plot(
+            [interval.low, interval.high], [y, y], color=colour, linewidth=2 if filled else 1.2, solid_capstyle="butt"
+        )
     face = colour if filled else PAPER
     axes.plot([interval.value], [y], "o", markersize=7, color=colour, markerfacecolor=face, markeredgewidth=1.5)
 
 
 def loss_plot(curves: Sequence[LossCurve], arms: Sequence[str], width: int) -> Markup:
     """Training loss against tokens, a line an arm (mean over seeds, smoothed) with a band from lowest to highest."""
-    height = round(width * 0.45) if width >= 500 else 250
+    height = 380 if width >= 500 else 250
 
     def draw(axes: Any) -> None:
         for i, arm in enumerate(arms):
@@ -100,7 +104,9 @@ def loss_plot(curves: Sequence[LossCurve], arms: Sequence[str], width: int) -> M
             tokens, loss_SG = on_one_grid(mine)
             colour = colour_of(i)
             if len(mine) > 1:
-                axes.fill_between(tokens, loss_SG.min(axis=0), loss_SG.max(axis=0), color=colour, alpha=0.16, linewidth=0)
+                axes.fill_between(
+                    tokens, loss_SG.min(axis=0), loss_SG.max(axis=0), color=colour, alpha=0.16, linewidth=0
+                )
             dash = "-" if i < N_SERIES else "--"
             axes.plot(tokens, loss_SG.mean(axis=0), color=colour, linewidth=1.6, linestyle=dash)
         axes.margins(x=0.01)
@@ -114,12 +120,12 @@ def loss_plot(curves: Sequence[LossCurve], arms: Sequence[str], width: int) -> M
     return _svg(draw, width, height, (52, 10, 44, 14), label, f"t{width}")
 
 
-SKIPPED_START = 0.05
+SKIPPED_START = 0.1
 SMOOTHED_OVER = 0.03
 
 
 def on_one_grid(curves: Sequence[LossCurve]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """(tokens_G, loss_SG): the seeds of one arm, smoothed, on common tokens; the first 5 % are left out."""
+    """(tokens_G, loss_SG): the seeds of one arm, smoothed, on common tokens; the first 10 % are left out."""
     end = min(max(curve.tokens) for curve in curves)
     start = max(max(min(curve.tokens) for curve in curves), SKIPPED_START * end)
     tokens_G = np.linspace(start, end, 160)
@@ -153,7 +159,11 @@ def histogram(of: Distribution, key: str, width: int = 300) -> Markup:
         axes.set_yticks([])
         if cut is not None:
             # between two whole numbers the line stands on the edge, not on the bar
-            at = float(edges[np.argmin(np.abs(edges - forth(cut + (-0.5 if of.side == "min" else 0.5))))]) if _unit(of) else forth(cut)
+            at = (
+                float(edges[np.argmin(np.abs(edges - forth(cut + (-0.5 if of.side == "min" else 0.5))))])
+                if _unit(of)
+                else forth(cut)
+            )
             axes.axvline(at, color=INK, linewidth=1.2)
             right = (at - edges[0]) / (edges[-1] - edges[0]) > 0.55
             text = f"{of.side} {wording.plain(cut)}"
@@ -181,7 +191,7 @@ def _value_ticks(axes: Any, of: Distribution) -> None:
 
 def law_plot(law: LawFit, width: int) -> Markup:
     """Loss against tokens, a curve a model size with the law's interval, and the runs as dots."""
-    height = round(width * 0.5) if width >= 500 else 280
+    height = 420 if width >= 500 else 280
 
     def draw(axes: Any) -> None:
         from matplotlib.ticker import LogLocator, NullFormatter
@@ -194,7 +204,9 @@ def law_plot(law: LawFit, width: int) -> Markup:
         axes.set_xscale("log")
         spread = [t for curve in law.curves for t in curve.tokens]
         decades = np.log10(max(spread) / min(spread)) if spread else 1
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.2 else (1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_locator(
+            LogLocator(subs=(1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.2 else (1.0, 2.0, 5.0))
+        )
         axes.xaxis.set_major_formatter(lambda value, _: wording.coarse(value))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(axis="x", which="minor", length=0)
@@ -224,11 +236,11 @@ def _svg(
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():  # pyright: ignore[reportUnknownMemberType]
         warnings.simplefilter("ignore", UserWarning)  # a glyph missing in matplotlib's font; the browser has its own
         figure: Any = Figure(figsize=(width / 72, height / 72), dpi=72)
-        figure.patch.set_alpha(0)
+        figure.patch.set_visible(False)
         left, right, bottom, top = margins
         box = (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
         axes = figure.add_axes(box)
-        axes.patch.set_alpha(0)
+        axes.patch.set_visible(False)
         for side in ("left", "right", "top"):
             axes.spines[side].set_visible(False)
         axes.tick_params(length=3, width=0.8)
@@ -247,7 +259,10 @@ def _inline(svg: str, width: int, height: int, label: str, key: str) -> Markup:
     used = set(re.findall(r"#([\w.-]+)\)?\"", body))
     body = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{key}-{m[1]}"' if m[1] in used else "", body)
     body = re.sub(r"(url\(#|xlink:href=\"#)", rf"\g<1>{key}-", body).replace("xlink:href", "href")
-    body = re.sub(r"#010[12][0-9a-f]{2}\b", lambda m: f"var(--{_VARIABLES[m[0]]})", body)
+    body = re.sub(
+        r"#010[12][0-9a-f]{2}\b", lambda m: f"var(--{_VARIABLES[m[0]]})" if m[0] in _VARIABLES else m[0], body
+    )
+    body = re.sub(r" font-family: [^;\"]*;", "", body)  # the page's own
     body = re.sub(r"\s*\n\s*", "\n", body.replace("<defs>\n  \n </defs>", ""))
     told = escape(wording.clean(label))
     head = f'<svg viewBox="0 0 {width} {height}" style="max-width:{width}px" role="img" aria-label="{told}">'

@@ -8,7 +8,9 @@ import re
 from seedbed.core import units
 from seedbed.stats.intervals import Interval
 
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe\uffff]")
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe\uffff]"
+)
 """Control characters, lone surrogates, and marks that would turn the direction of what follows them."""
 
 

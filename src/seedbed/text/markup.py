@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import cast
+from typing import Any
 
 import numpy as np
 
@@ -56,11 +56,11 @@ def is_xhtml(html: bytes) -> bool:
 def open_empty_elements(html: bytes) -> bytes:
     """XHTML with `<title/>` as `<title></title>`: to an HTML parser the first would swallow the rest of the page."""
     out, size = _expand(np.frombuffer(html, np.uint8), _VOID, _RAW)
-    return cast(bytes, out[:size].tobytes())
+    return out[:size].tobytes()
 
 
 @kernel
-def _tag(data: Bytes, at: int) -> tuple[int, int, int, int, int]:
+def _tag(data: Bytes, at: int) -> tuple[int, int, Any, int, Any]:
     """The tag at data[at] == '<': (end, kind, hash of the lower-case name, attributes, hash of all its bytes)."""
     n, i, kind = len(data), at + 1, _OPEN
     if i < n and data[i] == _SLASH:
@@ -205,14 +205,14 @@ def _measure(
                 depth -= 1
                 top = stack[depth]
                 open_of[top & 4095] -= 1
-                foreign -= 1 if top == svg or top == math else 0
+                foreign -= 1 if top in (svg, math) else 0
                 if top == name:
                     break
             continue
         pairs += attributes * attributes
         if name == option:
             pairs, options = pairs + 2 * options + 1, options + 1
-        if name == body or name == root:
+        if name in (body, root):
             pairs, shared = pairs + 2 * shared * attributes, shared + attributes
         if is_formatting:
             kept = _reopen(names, wholes, kept, name, whole, anchor)
@@ -222,7 +222,7 @@ def _measure(
             stack[depth] = name
             open_of[name & 4095] += 1
             depth += 1
-            foreign += 1 if name == svg or name == math else 0
+            foreign += 1 if name in (svg, math) else 0
     return nodes, ancestors, pairs
 
 

@@ -6,20 +6,27 @@ import dataclasses
 from typing import Any, cast
 
 from resiliparse.extract import html2text as _resiliparse_html2text
+from resiliparse.parse import html as _resiliparse_html
 
 from seedbed.text.decoding import decode_html, without_surrogates
 from seedbed.text.markup import is_xhtml, open_empty_elements, page_load
 
+_HTMLTree: Any = cast(Any, _resiliparse_html).HTMLTree
 _extract_plain_text: Any = cast(Any, _resiliparse_html2text).extract_plain_text
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a page may cost: bytes of its file, and the bounds of `markup.Load`; `ancestors` None is no bound."""
+    """What a page may cost: bytes of its file, and the bounds of `markup.Load`.
+
+    Up to `ancestors` all is done; up to `parsed_ancestors` a page is parsed to count them, as the bound before
+    parsing takes every element that is left open (an old page's <font> in each cell) for nested.
+    """
 
     html_bytes: int
     nodes: int
-    ancestors: int | None
+    ancestors: int
+    parsed_ancestors: int
     pairs: int
 
 
@@ -33,14 +40,17 @@ def page_text(content: bytes, charset: str, limits: Limits, *, main_content: boo
     load = page_load(html, limits.nodes)
     if load.nodes > limits.nodes:
         raise ValueError(f"too_many_nodes: parsing makes more than {limits.nodes} elements")
-    if limits.ancestors is not None and load.ancestors > limits.ancestors:
-        raise ValueError(f"too_deep: elements have {load.ancestors} elements above them, where {limits.ancestors} may")
     if load.pairs > limits.pairs:
         raise ValueError(f"too_many_pairs: {load.pairs} pairs of attributes or options, where {limits.pairs} may be")
+    page: Any = html.decode()
+    if load.ancestors > limits.ancestors:
+        page = _HTMLTree.parse(page) if load.ancestors <= limits.parsed_ancestors else None
+        if page is None or _ancestors(page, limits.ancestors) > limits.ancestors:
+            raise ValueError(f"too_deep: elements have more than {limits.ancestors} elements above them, summed")
     text = cast(
         str,
         _extract_plain_text(
-            html.decode(),
+            page,
             main_content=main_content,
             alt_texts=False,
             links=False,
@@ -49,3 +59,17 @@ def page_text(content: bytes, charset: str, limits: Limits, *, main_content: boo
         ),
     )
     return without_surrogates(text)
+
+
+def _ancestors(tree: Any, limit: int) -> int:
+    """The sum over elements of how deep they lie, counted until it passes `limit`."""
+    total, depth, node = 0, 0, tree.document.first_element_child
+    while node is not None and total <= limit:
+        depth += 1
+        total += depth
+        below = node.first_element_child
+        while below is None and node is not None and depth > 0:
+            below, depth = node.next_element_sibling, depth - 1
+            node = node.parent
+        node = below
+    return total

@@ -76,11 +76,11 @@ def _sentence_end(data: Bytes, begin: int, at: int, stop: int, flags: Bytes, abb
         code, size = unicode.code_point(data, at)
     if flags[code] & unicode.LOWER:
         return at, False
-    return at, not (run == 1 and data[mark] == _STOP and _is_abbreviation(data, begin, mark, abbreviations))
+    return at, not (run == 1 and data[mark] == _STOP and _is_abbreviation(data, begin, mark, flags, abbreviations))
 
 
 @kernel
-def _is_abbreviation(data: Bytes, begin: int, mark: int, abbreviations: Hashes) -> bool:
+def _is_abbreviation(data: Bytes, begin: int, mark: int, flags: Bytes, abbreviations: Hashes) -> bool:
     """Whether what stands before the full stop at `mark` is an initial, letters with stops, or on the list."""
     key, at, shift, inner = np.uint64(0), mark, np.uint64(0), False
     alternating = True
@@ -95,11 +95,19 @@ def _is_abbreviation(data: Bytes, begin: int, mark: int, abbreviations: Hashes) 
         shift += np.uint64(8)
         at -= 1
     n = mark - at
-    if n == 0 or (at > begin and (data[at - 1] >= 128 or 48 <= data[at - 1] <= 57)):
-        return False
-    if at > begin and n == _LONGEST:
+    if n == 0 or (at > begin and (n == _LONGEST or _ends_a_word(data, at, flags))):
         return False
     if alternating and n % 2 == 1:
         return True
     place = int(np.searchsorted(abbreviations, key))
     return not inner and place < len(abbreviations) and int(abbreviations[place]) == int(key)
+
+
+@kernel
+def _ends_a_word(data: Bytes, at: int, flags: Bytes) -> bool:
+    """Whether the character before `at` is a letter or a digit."""
+    last = at - 1
+    while data[last] & 0xC0 == 0x80:
+        last -= 1
+    code, _ = unicode.code_point(data, last)
+    return flags[code] & (unicode.ALPHA | unicode.DIGIT) != 0

@@ -26,6 +26,8 @@ from annotated_types import Ge
 from seedbed.curate.contract import Extractor, Record
 from seedbed.text.pages import Limits, page_text
 
+_MAX_PARSED_ANCESTORS = 1_000_000_000  # a second of parsing at most
+
 
 @dataclasses.dataclass(frozen=True)
 class MainContent(Extractor):
@@ -39,5 +41,5 @@ class MainContent(Extractor):
 
     def extract(self, record: Record) -> str:
         """The text of the main content."""
-        limits = Limits(self.max_html_bytes, self.max_nodes, self.max_ancestors, self.max_pairs)
+        limits = Limits(self.max_html_bytes, self.max_nodes, self.max_ancestors, _MAX_PARSED_ANCESTORS, self.max_pairs)
         return page_text(record.content, record.charset, limits, main_content=True, list_bullets=self.list_bullets)

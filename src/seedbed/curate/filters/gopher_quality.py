@@ -37,7 +37,7 @@ from seedbed.text.lines import lines
 from seedbed.text.words import words
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
-_STOP_KEYS = np.array([int.from_bytes(word.encode(), "big") for word in STOP_WORDS], np.uint64)
+_STOP_KEYS = np.array([int.from_bytes(b"\x01" + word.encode(), "big") for word in STOP_WORDS], np.uint64)
 _HASH, _DOT, _SPACE = ord("#"), ord("."), ord(" ")
 
 
@@ -160,7 +160,7 @@ def _count_stop_words(data: Bytes, first: Ints, start: Ints, end: Ints, stop_key
         for w in range(first[d], first[d + 1]):
             if end[w] - start[w] > 4:
                 continue
-            key = np.uint64(0)
+            key = np.uint64(1)  # so that leading NULs count
             for at in range(start[w], end[w]):
                 byte = data[at] | 0x20 if 65 <= data[at] <= 90 else data[at]
                 key = key << np.uint64(8) | np.uint64(byte)

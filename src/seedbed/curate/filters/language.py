@@ -65,7 +65,7 @@ def _identify(text: str) -> tuple[str, float]:
     line = text.replace("\n", " ")
     if not line.strip():
         return "", 0.0
-    best = _model().predict(line, 1, 0.0, "strict")
+    best = _model().predict(line + "\n", 1, 0.0, "strict")
     if not best:
         return "", 0.0
     score, label = best[0]

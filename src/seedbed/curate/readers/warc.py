@@ -12,8 +12,8 @@ Units     max_record_bytes: bytes, of a record as stored and of its body with tr
 Fidelity  Exact. Framing is fastwarc's. Segments of a continued record are not joined: the first is a record of its
           own, the others are dropped as not_a_response.
 Errors    Dropped: not_a_response, http_status (no 2xx), not_text, empty_body. Error records: too_large, bad_http,
-          bad_content_encoding; truncated_warc, corrupt_warc, corrupt_gzip for the rest of a broken file (the last
-          record before a failed gzip checksum counts as broken).
+          bad_content_encoding; truncated_warc, corrupt_warc, corrupt_gzip for the rest of a broken file (of a
+          damaged gzip member the last record counts as broken: damage shows late).
 """
 
 from __future__ import annotations
@@ -171,6 +171,10 @@ class _Feed:
             self.broken = broken
             return b""
 
+    def drain(self) -> None:
+        while self._next():
+            pass
+
     def tell(self) -> int:
         return 0
 
@@ -198,9 +202,11 @@ def _blocks(file: Path, max_bytes: int) -> Iterator[_Block]:
     if feed.broken is not None:
         kind = "truncated_warc" if feed.broken.kind.startswith("truncated") else feed.broken.kind
         failure = (kind, feed.broken.message)
-        suspect = feed.broken.suspect_from
-        if held is not None and suspect is not None and held.offset >= suspect:
-            raise _Break(held.offset, held.content, *failure)
+    elif failure is not None:
+        feed.drain()  # a damaged member can break the framing before it fails its checksum
+    suspect = feed.broken.suspect_from if feed.broken is not None else None
+    if feed.broken is not None and held is not None and suspect is not None and held.offset >= suspect:
+        raise _Break(held.offset, held.content, feed.broken.kind, feed.broken.message)
     if failure is None:
         if held is not None:
             yield held
