@@ -18,7 +18,7 @@ KERNELS := $(shell cat src/seedbed/text/*.py src/seedbed/stats/*.py | cksum | cu
 export NUMBA_CACHE_DIR ?= $(CURDIR)/$(VENV)/numba/$(KERNELS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench docs golden lock clean
+.PHONY: help setup demo test check check-format check-lint check-types check-imports check-docs bench docs golden lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -41,11 +41,21 @@ demo: $(READY) ## curate, select, train and compare on the shipped sample, into 
 test: $(READY) ## all tests, in JOBS processes; some of them: make test ARGS="tests/curate -k size"
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
-check: $(READY) ## format, lint, types, import contracts, generated docs
+check: check-format check-lint check-types check-imports check-docs ## format, lint, types, import contracts, generated docs
+
+check-format: $(READY)
 	$(BIN)/ruff format --check $(CODE)
+
+check-lint: $(READY)
 	$(BIN)/ruff check $(CODE)
+
+check-types: $(READY)
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+check-imports: $(READY)
 	$(BIN)/lint-imports --no-cache
+
+check-docs: $(READY)
 	$(BIN)/python scripts/make_docs.py --check
 
 bench: $(READY) ## the speed benchmarks of one room: make bench ROOM=curate

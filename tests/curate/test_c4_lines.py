@@ -69,7 +69,7 @@ def one_pass(text, terminal):
     return "\n".join(kept).strip() if n_sentences >= 5 else None
 
 
-@settings(deadline=None, database=None, max_examples=400)
+@settings(deadline=None, database=None, max_examples=100)
 @given(TEXTS, st.booleans())
 def test_edit_then_filter_is_the_one_pass_original(texts, terminal):
     edited = C4Lines(terminal_punctuation=terminal).edit(DocumentBatch.of(texts))

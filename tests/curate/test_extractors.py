@@ -136,6 +136,8 @@ HOSTILE: dict[str, tuple[str, str, str]] = {  # page, refused by main_content as
     "nested": ("<div>" * 200_000, "too_deep", "too_deep"),
     "nested a little": ("<div>" * 20_000 + "x", "too_deep", ""),
     "stray end tags": ("<div></b>" * 20_000, "too_deep", ""),
+    "ends that end nothing": ("<span><div></span>" * 20_000, "too_deep", "too_deep"),
+    "ends out of scope": ("<div><table><tr><td></div>" * 5_000, "too_deep", ""),
     "wide below deep": ("<div>" * 500 + "<p>x</p>" * 20_000, "too_deep", ""),
     "links around blocks": ("<a><div>" * 100_000, "too_deep", "too_deep"),
     "formatting made anew": (f"<div>{DEEP}</div>" + "<p>x</p>" * 100_000, "too_many_nodes", "too_many_nodes"),

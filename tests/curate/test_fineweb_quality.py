@@ -41,7 +41,7 @@ def brute(text, short=30):
     }
 
 
-@settings(deadline=None, database=None, max_examples=300)
+@settings(deadline=None, database=None, max_examples=100)
 @given(TEXTS, st.integers(0, 40))
 def test_every_number_matches_brute_force(texts, short):
     rows = FinewebQuality(short_line_length=short).measure(DocumentBatch.of(texts)).to_pylist()

@@ -49,7 +49,7 @@ def measure(*texts):
     return GopherQuality().measure(DocumentBatch.of(list(texts))).to_pylist()
 
 
-@settings(deadline=None, database=None, max_examples=300)
+@settings(deadline=None, database=None, max_examples=100)
 @given(TEXTS)
 def test_every_number_matches_brute_force(texts):
     for row, text in zip(measure(*texts), texts, strict=True):

@@ -5,21 +5,19 @@ from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.dedup.minhash import Minhash
 
 
-LETTERS = np.array(list("abcdefghijklmnopqrstuvwxyz"))
-
-
 def words_of_letters(n, rng):
     """n different words; digits would all fold to 0."""
-    return ["".join(letters) for letters in LETTERS[np.unique(rng.integers(0, 26, (n + 9, 12)), axis=0)]][:n]
+    letters = rng.integers(97, 123, 16 * n, dtype=np.uint8).tobytes().decode()
+    return [letters[at : at + 16] for at in range(0, len(letters), 16)]
 
 
-def pairs(jaccard, n, size=400, seed=0):
+def pairs(jaccard, n, size=150, seed=0):
     """n pairs of texts whose sets of single words have the given Jaccard similarity."""
     rng = np.random.default_rng(seed)
     shared = round(2 * size * jaccard / (1 + jaccard))
     texts = []
     for _ in range(n):
-        words = rng.permutation(words_of_letters(2 * size - shared, rng)).tolist()
+        words = words_of_letters(2 * size - shared, rng)
         one, other = words[:size], words[size - shared :]
         texts += [" ".join(one), " ".join(rng.permutation(other))]
     return texts, shared / (2 * size - shared)

@@ -85,6 +85,14 @@ def test_batches_and_order_do_not_matter_but_the_first_source_is_named():
     assert column(second, "found_in") == [batches[1].ids[0].hex()]
 
 
+def test_each_item_is_traced_to_its_own_document_over_batches():
+    rng = np.random.default_rng(4)
+    texts = [" ".join(prose(rng, 30)) for _ in range(3)]
+    batches = [DocumentBatch.of([text]) for text in texts]
+    found = NgramOverlap().findings(batches, DocumentBatch.of(texts[::-1]))
+    assert column(found, "found_in") == [batch.ids[0].hex() for batch in batches[::-1]]
+
+
 def test_empty_inputs_and_strange_texts():
     assert findings([], []).num_rows == 0
     assert column(findings([], [" ".join("abcdefghijklmnop")]), "verdict") == ["clean"]

@@ -38,7 +38,7 @@ TEXTS = st.lists(
     min_size=1,
     max_size=4,
 )
-quick = settings(deadline=None, database=None, max_examples=150)
+quick = settings(deadline=None, database=None, max_examples=100)
 
 
 def code_points():

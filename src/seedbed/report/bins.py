@@ -1,7 +1,7 @@
 """Bins for a histogram that a threshold is drawn into: the threshold always lies on an edge between two bins.
 
-The drawn range is that of the middle 99 % of the values, stretched to show the threshold; what lies beyond it is counted
-as outside. Counts with a long tail get edges that grow by factors of 1 + value.
+The drawn range is that of the middle 99 % of the values, stretched to show the threshold; what lies beyond it is
+counted as outside. Counts with a long tail get edges that grow by factors of 1 + value.
 """
 
 from __future__ import annotations
@@ -28,21 +28,20 @@ class Bins:
 
 def binned(values: npt.NDArray[Any], threshold: float | None, side: Literal["min", "max"]) -> Bins:
     """Bins of the finite values; none where there are no values."""
-    found = np.asarray(values, np.float64)
-    found = found[np.isfinite(found)]
+    all_values: FloatArray = np.asarray(values, np.float64)
+    found: FloatArray = all_values[np.isfinite(all_values)]
     if not len(found):
         return Bins((), (), "linear", (0, 0))
     middle = np.quantile(found, [0.005, 0.5, 0.995])
-    shown = middle[[0, 2]] if threshold is None else np.r_[middle[[0, 2]], threshold]
-    low, high = float(shown.min()), float(shown.max())
+    low, high = float(middle[0]), float(middle[2])
+    if threshold is not None:
+        low, high = min(low, threshold), max(high, threshold)
     is_whole = bool(np.all(found == np.round(found)))
     scale: Literal["linear", "log"] = "linear"
     if found.min() >= 0 and is_whole and high > 100 and middle[2] > 8 * max(float(middle[1]), 1):
         scale = "log"
-    if is_whole and high - low <= BINS:
-        edges = np.arange(np.floor(low) - 0.5, np.ceil(high) + 1)
-    else:
-        edges = _edges(low, high, threshold, scale)
+    is_narrow = is_whole and high - low <= BINS
+    edges: FloatArray = _unit_edges(low, high) if is_narrow else _edges(low, high, threshold, scale)
     # a value on the threshold passes: it belongs to the bin on the passing side
     index = np.searchsorted(edges, found, side="right" if side == "min" else "left") - 1
     index = np.where(found == edges[0], 0, index)
@@ -53,8 +52,13 @@ def binned(values: npt.NDArray[Any], threshold: float | None, side: Literal["min
     return Bins(tuple(edges.tolist()), tuple(counts.tolist()), scale, outside)
 
 
+def _unit_edges(low: float, high: float) -> FloatArray:
+    """A bin for every whole number."""
+    return np.arange(np.floor(low) - 0.5, np.ceil(high) + 1, dtype=np.float64)
+
+
 def _edges(low: float, high: float, threshold: float | None, scale: str) -> FloatArray:
-    """Even steps (of log(1 + value) for "log") over low to high, shifted so that the threshold is one of them."""
+    """Even steps (of log(1 + value) for "log") over low to high; the threshold is an edge with a bin on either side."""
     forth, back = (np.log1p, np.expm1) if scale == "log" else (np.asarray, np.asarray)
     start, stop = float(forth(low)), float(forth(high))
     width = (stop - start) / BINS
@@ -63,7 +67,9 @@ def _edges(low: float, high: float, threshold: float | None, scale: str) -> Floa
     anchor = start if threshold is None else float(forth(threshold))
     first = int(np.floor((start - anchor) / width + 1e-9))
     last = max(int(np.ceil((stop - anchor) / width - 1e-9)), first + 1)
-    edges = np.asarray(back(anchor + width * np.arange(first, last + 1)), np.float64)
+    if threshold is not None:
+        first, last = min(first, -1), max(last, 1)
+    edges: FloatArray = np.asarray(back(anchor + width * np.arange(first, last + 1)), np.float64)
     if threshold is not None:
         edges[np.argmin(np.abs(edges - threshold))] = threshold
     return edges

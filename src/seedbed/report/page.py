@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -22,7 +22,7 @@ def render(data: ReportData) -> str:
     """The whole page. The same data give the same text."""
     folder = resources.files("seedbed.report")
     template = _environment().from_string((folder / "template.html.j2").read_text(encoding="utf-8"))
-    style = Markup((folder / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
+    style = Markup((folder / "style.css").read_text(encoding="utf-8"))  # our own file
     view: dict[str, Any] = {"data": data, "style": style, "tiles": tiles(data), "contents": contents(data)}
     view["funnel"] = _funnel(data.funnel) if data.funnel else None
     view["histograms"] = _by_step(data.distributions)
@@ -38,21 +38,26 @@ def _environment() -> Environment:
     environment = Environment(
         autoescape=True, finalize=_finalize, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(
-        whole=wording.whole,
-        plain=wording.plain,
-        decimals=wording.decimals,
-        signed=wording.signed,
-        between=wording.between,
-        flop=wording.flop,
-        coarse=wording.coarse,
-        duration=wording.seconds,
-        bytes=lambda number: units.human(number, "B"),
-        words=wording.rule_name,
-        shorten=wording.shorten,
-    )
-    environment.globals["percent"] = wording.percent
+    filters: dict[str, Any] = {
+        "whole": wording.whole,
+        "plain": wording.plain,
+        "decimals": wording.decimals,
+        "signed": wording.signed,
+        "between": wording.between,
+        "flop": wording.flop,
+        "coarse": wording.coarse,
+        "duration": wording.seconds,
+        "bytes": _bytes,
+        "words": wording.rule_name,
+        "shorten": wording.shorten,
+    }
+    cast(Any, environment).filters.update(filters)
+    cast(Any, environment).globals["percent"] = wording.percent
     return environment
+
+
+def _bytes(number: float) -> str:
+    return units.human(number, "B")
 
 
 def _finalize(value: object) -> object:

@@ -9,7 +9,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -70,7 +70,7 @@ def difference_plot(arms: Sequence[ArmResult], baseline: str, width: int) -> Mar
             else:
                 at = ("axes fraction", "data")
                 axes.annotate(
-                    name, (0, -row), (-12, 0), xycoords=at, textcoords="offset points", ha="right", va="center"
+                    name, (0, -row), (2 - left, 0), xycoords=at, textcoords="offset points", ha="left", va="center"
                 )
         axes.set_ylim(-len(shown) + 0.45, 0.75 if narrow else 0.5)
         axes.set_yticks([])
@@ -111,7 +111,7 @@ def loss_plot(curves: Sequence[LossCurve], arms: Sequence[str], width: int) -> M
             axes.plot(tokens, loss_SG.mean(axis=0), color=colour, linewidth=1.6, linestyle=dash)
         axes.margins(x=0.01)
         _few_ticks(axes, 5)
-        axes.xaxis.set_major_formatter(lambda value, _: wording.coarse(value))
+        axes.xaxis.set_major_formatter(_coarse_tick)
         axes.grid(axis="y", color=GRID, linewidth=0.8)
         axes.set_xlabel("tokens trained on")
         axes.set_ylabel("nats per token")
@@ -158,12 +158,7 @@ def histogram(of: Distribution, key: str, width: int = 300) -> Markup:
         axes.set_xlim(edges[0], edges[-1])
         axes.set_yticks([])
         if cut is not None:
-            # between two whole numbers the line stands on the edge, not on the bar
-            at = (
-                float(edges[np.argmin(np.abs(edges - forth(cut + (-0.5 if of.side == "min" else 0.5))))])
-                if _unit(of)
-                else forth(cut)
-            )
+            at = _line(of, cut, edges, forth)
             axes.axvline(at, color=INK, linewidth=1.2)
             right = (at - edges[0]) / (edges[-1] - edges[0]) > 0.55
             text = f"{of.side} {wording.plain(cut)}"
@@ -176,8 +171,12 @@ def histogram(of: Distribution, key: str, width: int = 300) -> Markup:
     return _svg(draw, width, 128, (8, 8, 24, 4), label, key)
 
 
-def _unit(of: Distribution) -> bool:
-    return len(of.edges) > 1 and of.scale == "linear" and of.edges[0] % 1 == 0.5 and of.edges[1] - of.edges[0] == 1
+def _line(of: Distribution, cut: float, edges: Any, forth: Callable[[Any], Any]) -> float:
+    """Where the threshold is drawn: between two bars where every bar is one whole number."""
+    steps = np.diff(of.edges)
+    if float(cut).is_integer() and of.edges[0] % 1 == 0.5 and np.all(steps == 1):
+        return float(edges[np.argmin(np.abs(edges - (cut - 0.5 if of.side == "min" else cut + 0.5)))])
+    return float(forth(cut))
 
 
 def _value_ticks(axes: Any, of: Distribution) -> None:
@@ -186,7 +185,7 @@ def _value_ticks(axes: Any, of: Distribution) -> None:
         axes.set_xticks([np.log10(1 + v) for v in values], [wording.coarse(v) for v in values])
         return
     _few_ticks(axes, 4)
-    axes.xaxis.set_major_formatter(lambda value, _: wording.coarse(round(value, 6)))
+    axes.xaxis.set_major_formatter(_coarse_tick)
 
 
 def law_plot(law: LawFit, width: int) -> Markup:
@@ -207,7 +206,7 @@ def law_plot(law: LawFit, width: int) -> Markup:
         axes.xaxis.set_major_locator(
             LogLocator(subs=(1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.2 else (1.0, 2.0, 5.0))
         )
-        axes.xaxis.set_major_formatter(lambda value, _: wording.coarse(value))
+        axes.xaxis.set_major_formatter(_coarse_tick)
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(axis="x", which="minor", length=0)
         axes.locator_params(axis="y", nbins=5)
@@ -218,6 +217,10 @@ def law_plot(law: LawFit, width: int) -> Markup:
     sizes = ", ".join(wording.coarse(curve.params) for curve in law.curves)
     label = f"Loss in nats per token against tokens for models of {sizes} parameters: runs as dots, the law as curves."
     return _svg(draw, width, height, (52, 12, 44, 12), label, f"l{width}")
+
+
+def _coarse_tick(value: float, _: object) -> str:
+    return wording.coarse(round(value, 6))
 
 
 def _few_ticks(axes: Any, n: int) -> None:
@@ -233,7 +236,7 @@ def _svg(
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():  # pyright: ignore[reportUnknownMemberType]
+    with cast(Any, matplotlib).rc_context(_STYLE), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a glyph missing in matplotlib's font; the browser has its own
         figure: Any = Figure(figsize=(width / 72, height / 72), dpi=72)
         figure.patch.set_visible(False)
@@ -266,4 +269,4 @@ def _inline(svg: str, width: int, height: int, label: str, key: str) -> Markup:
     body = re.sub(r"\s*\n\s*", "\n", body.replace("<defs>\n  \n </defs>", ""))
     told = escape(wording.clean(label))
     head = f'<svg viewBox="0 0 {width} {height}" style="max-width:{width}px" role="img" aria-label="{told}">'
-    return Markup(head + body)  # noqa: S704 - the only texts inside are matplotlib's, which escapes them, and `told`
+    return Markup(head + body)  # the only texts inside are matplotlib's, which escapes them, and `told`

@@ -86,3 +86,20 @@ def seconds(number: float | None) -> str:
 def rule_name(rule: str) -> str:
     """`max_repeated_5gram_chars` as words."""
     return rule.replace("_", " ")
+
+
+def apart(value: float, limit: float) -> tuple[str, str]:
+    """Both numbers with as many digits as it takes to see that they differ."""
+    for digits in range(3, 17):
+        pair = (f"{value:.{digits}g}", f"{limit:.{digits}g}")
+        if pair[0] != pair[1] or value == limit:
+            break
+    else:
+        return repr(value), repr(limit)
+    return (plain(value), plain(limit)) if plain(value) != plain(limit) else pair
+
+
+def excerpt(text: str, n_chars: int) -> str:
+    """How a text begins, without blank lines."""
+    lines = (line.strip() for line in text[: 8 * n_chars].splitlines())
+    return shorten("\n".join(line for line in lines if line), n_chars)

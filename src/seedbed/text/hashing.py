@@ -27,7 +27,7 @@ def mix(value: np.uint64) -> np.uint64:
 
 @kernel
 def extend(state: np.uint64, item: np.uint64) -> np.uint64:
-    """The hash of a sequence one item longer. Begin with a constant, not with an item: order matters only after that."""
+    """The hash of a sequence one item longer. Begin with a constant: between two items alone, order is lost."""
     state = (state ^ item) * GOLDEN
     return state ^ (state >> _S32)
 

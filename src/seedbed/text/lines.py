@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TypeAlias
 
 import numpy as np
 
 from seedbed.core.nouns import DocumentBatch
 from seedbed.text import unicode
-from seedbed.text.hashing import hash_range, slot, table_mask
+from seedbed.text.hashing import extend, hash_range, slot, table_mask
 from seedbed.text.kernel import Bytes, Hashes, Ints, kernel
 
 _NEWLINE = 10
 _SEED = np.uint64(0x6C696E65)
+
+Columns: TypeAlias = tuple[Ints, Ints, Ints, Ints, Hashes]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Segments:
         first: index of each document's first segment (documents + 1).
         start, end: byte bounds after trimming; never empty.
         chars: length in code points between them.
-        hash: 64-bit hash of the bytes between them.
+        hash: 64-bit hash of the bytes between them; of a paragraph, of its lines and the gaps between them.
     """
 
     first: Ints
@@ -58,12 +61,12 @@ class Repeats:
 
 def lines(documents: DocumentBatch) -> Segments:
     """What lies between newlines; ask through `documents.derive(lines)`."""
-    return split(*documents.text_buffers(), newlines=1)
+    return split_lines(*documents.text_buffers())
 
 
 def paragraphs(documents: DocumentBatch) -> Segments:
     """What lies between two or more newlines in a row; ask through `documents.derive(paragraphs)`."""
-    return split(*documents.text_buffers(), newlines=2)
+    return join_lines(documents.text_buffers()[0], documents.derive(lines))
 
 
 def line_repeats(documents: DocumentBatch) -> Repeats:
@@ -76,15 +79,31 @@ def paragraph_repeats(documents: DocumentBatch) -> Repeats:
     return repeats(documents.derive(paragraphs))
 
 
-def split(data: Bytes, offsets: Ints, newlines: int) -> Segments:
-    """The segments between runs of at least `newlines` newlines."""
+def split_lines(data: Bytes, offsets: Ints) -> Segments:
+    """The lines of texts given as (bytes, offsets)."""
     text = data[offsets[0] : offsets[-1]]
     bound = int(np.count_nonzero(text == _NEWLINE)) + len(offsets)
-    start, end, chars = (np.empty(bound, np.int64) for _ in range(3))
-    hashes = np.empty(bound, np.uint64)
-    first = np.zeros(len(offsets), np.int64)
-    n = _split(data, offsets, unicode.flags(), newlines, first, start, end, chars, hashes)
-    return Segments(first, start[:n].copy(), end[:n].copy(), chars[:n].copy(), hashes[:n].copy())
+    found = _empty(len(offsets), bound)
+    n = _split(data, offsets, unicode.flags(), found.first, found.start, found.end, found.chars, found.hash)
+    return _shortened(found, n)
+
+
+def join_lines(data: Bytes, parts: Segments) -> Segments:
+    """The paragraphs that lines make up."""
+    found = _empty(len(parts.first), len(parts.start))
+    old = (parts.first, parts.start, parts.end, parts.chars, parts.hash)
+    n = _join(data, old, (found.first, found.start, found.end, found.chars, found.hash))
+    return _shortened(found, n)
+
+
+def _empty(n_first: int, n: int) -> Segments:
+    start, end, chars = (np.empty(n, np.int64) for _ in range(3))
+    return Segments(np.zeros(n_first, np.int64), start, end, chars, np.empty(n, np.uint64))
+
+
+def _shortened(found: Segments, n: int) -> Segments:
+    arrays = (found.start[:n].copy(), found.end[:n].copy(), found.chars[:n].copy())
+    return Segments(found.first, *arrays, found.hash[:n].copy())
 
 
 def repeats(segments: Segments) -> Repeats:
@@ -96,38 +115,78 @@ def repeats(segments: Segments) -> Repeats:
 
 @kernel
 def _split(
-    data: Bytes,
-    offsets: Ints,
-    flags: Bytes,
-    newlines: int,
-    first: Ints,
-    start: Ints,
-    end: Ints,
-    chars: Ints,
-    hashes: Hashes,
+    data: Bytes, offsets: Ints, flags: Bytes, first: Ints, start: Ints, end: Ints, chars: Ints, hashes: Hashes
 ) -> int:
     s = 0
     for d in range(len(offsets) - 1):
-        at, stop, run = offsets[d], offsets[d + 1], 0
-        begin, close, n, n_close = at, at, 0, 0  # n characters since begin, n_close of them up to close
+        at, stop = offsets[d], offsets[d + 1]
         while at < stop:
-            code, size = unicode.code_point(data, at)
-            run = run + 1 if code == _NEWLINE else 0
-            at += size
-            if not flags[code] & unicode.SPACE:
-                if n == 0:
-                    begin = at - size
-                n += 1
-                close, n_close = at, n
-            elif n > 0:
-                n += 1
-            if n_close > 0 and (run >= newlines or at == stop):
-                start[s], end[s], chars[s] = begin, close, n_close
+            newline = at
+            while newline < stop and data[newline] != _NEWLINE:
+                newline += 1
+            begin, close = _trim(data, at, newline, flags)
+            if begin < close:
+                start[s], end[s], chars[s] = begin, close, _count_characters(data, begin, close)
                 hashes[s] = hash_range(data, begin, close, _SEED)
                 s += 1
-                n, n_close = 0, 0
+            at = newline + 1
         first[d + 1] = s
     return s
+
+
+@kernel
+def _trim(data: Bytes, begin: int, close: int, flags: Bytes) -> tuple[int, int]:
+    """The bounds without whitespace at either end."""
+    while begin < close:
+        code, size = unicode.code_point(data, begin)
+        if not flags[code] & unicode.SPACE:
+            break
+        begin += size
+    while begin < close:
+        last = close - 1
+        while data[last] & 0xC0 == 0x80:
+            last -= 1
+        code, _ = unicode.code_point(data, last)
+        if not flags[code] & unicode.SPACE:
+            break
+        close = last
+    return begin, close
+
+
+@kernel
+def _count_characters(data: Bytes, begin: int, close: int) -> int:
+    n = 0
+    for at in range(begin, close):
+        n += data[at] & 0xC0 != 0x80
+    return n
+
+
+@kernel
+def _join(data: Bytes, lines: Columns, found: Columns) -> int:
+    first, start, end, chars, hashes = found
+    p = 0
+    for d in range(len(first) - 1):
+        for s in range(lines[0][d], lines[0][d + 1]):
+            line_start, line_end, line_chars = lines[1][s], lines[2][s], lines[3][s]
+            if s > lines[0][d] and not _has_blank_line(data, end[p - 1], line_start):
+                chars[p - 1] += _count_characters(data, end[p - 1], line_start) + line_chars
+                end[p - 1] = line_end
+                hashes[p - 1] = extend(hashes[p - 1], hash_range(data, lines[2][s - 1], line_start, _SEED))
+                hashes[p - 1] = extend(hashes[p - 1], lines[4][s])
+            else:
+                start[p], end[p], chars[p], hashes[p] = line_start, line_end, line_chars, lines[4][s]
+                p += 1
+        first[d + 1] = p
+    return p
+
+
+@kernel
+def _has_blank_line(data: Bytes, begin: int, close: int) -> bool:
+    """Whether two newlines follow one another in data[begin:close]."""
+    at = begin + 1
+    while at < close and not (data[at - 1] == _NEWLINE and data[at] == _NEWLINE):
+        at += 1
+    return at < close
 
 
 @kernel

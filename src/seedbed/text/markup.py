@@ -39,12 +39,12 @@ class Load:
     pairs: int
 
 
-def page_load(html: bytes, max_nodes: int) -> Load:
-    """What parsing the page costs; stops where more than `max_nodes` are certain."""
+def page_load(html: bytes, max_nodes: int, max_ancestors: int = 1 << 62) -> Load:
+    """What parsing the page can cost; stops where a bound is passed."""
     data = np.frombuffer(html, np.uint8)
     brackets = int(np.count_nonzero(data == _LT))
     room = min(brackets, max_nodes) + 2
-    nodes, ancestors, pairs = _measure(data, max_nodes, room, _FORMATTING, _NOT_NESTED, _RAW, *_SINGLE)
+    nodes, ancestors, pairs = _measure(data, max_nodes, max_ancestors, room, _FORMATTING, _NOT_NESTED, _RAW, *_SINGLE)
     return Load(int(nodes), int(ancestors), int(pairs))
 
 
@@ -178,15 +178,25 @@ def _reopen(names: Ints, wholes: Ints, size: int, name: int, whole: int, anchor:
 
 
 @kernel
+def _closed(stack: Ints, depth: int, name: int, formatting: Ints) -> int:
+    """The depth after an end tag. It closes what it names only where nothing but formatting lies above that:
+    all else depends on scopes, and to take an element for open that is not is the safe side.
+    """
+    i = depth - 1
+    while i >= 0 and stack[i] != name and _is_in(stack[i], formatting):
+        i -= 1
+    return i if i >= 0 and stack[i] == name else depth
+
+
+@kernel
 def _measure(
-    data: Bytes, max_nodes: int, room: int, formatting: Ints, flat: Ints, raw: Ints,
+    data: Bytes, max_nodes: int, max_ancestors: int, room: int, formatting: Ints, flat: Ints, raw: Ints,
     anchor: int, option: int, body: int, root: int, svg: int, math: int,
 ) -> tuple[int, int, int]:  # fmt: skip
     stack, names, wholes = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
-    open_of = np.zeros(4096, np.int64)  # how many of the stack have a name of this hash: a stray end tag costs nothing
     depth, kept, foreign, at, n = 0, 0, 0, 0, len(data)
     nodes, ancestors, pairs, options, shared = 0, 0, 0, 0, 0
-    while at < n and nodes <= max_nodes:
+    while at < n and nodes <= max_nodes and ancestors <= max_ancestors:
         if data[at] != _LT:
             at += 1
             continue
@@ -201,13 +211,10 @@ def _measure(
         if kind == _CLOSE:
             if is_formatting:
                 kept = _remove(names, wholes, kept, _last(names, kept, name))
-            while open_of[name & 4095] > 0 and depth > 0:
-                depth -= 1
-                top = stack[depth]
-                open_of[top & 4095] -= 1
-                foreign -= 1 if top in (svg, math) else 0
-                if top == name:
-                    break
+            closed = _closed(stack, depth, name, formatting)
+            for i in range(closed, depth):
+                foreign -= 1 if stack[i] in (svg, math) else 0
+            depth = closed
             continue
         pairs += attributes * attributes
         if name == option:
@@ -220,7 +227,6 @@ def _measure(
             at = _raw_end(data, at, name)
         elif not _is_in(name, flat) and not (kind == _EMPTY and foreign > 0) and depth < room:
             stack[depth] = name
-            open_of[name & 4095] += 1
             depth += 1
             foreign += 1 if name in (svg, math) else 0
     return nodes, ancestors, pairs

@@ -42,7 +42,7 @@ def _repetition(first: Ints, chars: Ints, hashes: Hashes, top: Floats, covered: 
         if n_words < 3:  # no bigram can occur twice
             continue
         for w in range(n_words):
-            grams[w], repeated[w] = extend(np.uint64(0), hashes[begin + w]), True
+            grams[w], repeated[w] = extend(np.uint64(0), np.uint64(hashes[begin + w])), True
             running[w + 1] = running[w] + chars[begin + w]
         total = running[n_words]
         for n in range(2, 11):

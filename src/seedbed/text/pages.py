@@ -37,7 +37,7 @@ def page_text(content: bytes, charset: str, limits: Limits, *, main_content: boo
     html = decode_html(content, charset).encode("utf-8", "replace")
     if is_xhtml(html):
         html = open_empty_elements(html)
-    load = page_load(html, limits.nodes)
+    load = page_load(html, limits.nodes, limits.parsed_ancestors)
     if load.nodes > limits.nodes:
         raise ValueError(f"too_many_nodes: parsing makes more than {limits.nodes} elements")
     if load.pairs > limits.pairs:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import numpy.typing as npt
 
 from seedbed.core.nouns import DocumentBatch
 from seedbed.text import unicode
@@ -36,11 +35,6 @@ class Words:
     def per_document(self) -> Ints:
         """Words of each document."""
         return np.diff(self.first)
-
-    def sum(self, values: npt.NDArray[np.int64] | Flags) -> Ints:
-        """Per document, the sum of a number per word."""
-        running = np.concatenate([np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)])
-        return running[self.first[1:]] - running[self.first[:-1]]
 
 
 def words(documents: DocumentBatch) -> Words:

@@ -102,6 +102,8 @@ def _count_lines(data: Bytes, first: Ints, end: Ints, chars: Ints, short: int, f
 def _count_characters(data: Bytes, offsets: Ints, counts: Ints) -> None:
     """Characters but newlines, and newlines."""
     for d in range(len(offsets) - 1):
+        characters, newlines = 0, 0
         for at in range(offsets[d], offsets[d + 1]):
-            counts[2, d] += data[at] & 0xC0 != 0x80 and data[at] != _NEWLINE
-            counts[3, d] += data[at] == _NEWLINE
+            characters += data[at] & 0xC0 != 0x80
+            newlines += data[at] == _NEWLINE
+        counts[2, d], counts[3, d] = characters - newlines, newlines

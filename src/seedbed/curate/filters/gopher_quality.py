@@ -32,7 +32,7 @@ from annotated_types import Ge, Le
 
 from seedbed.core.nouns import DocumentBatch, Signal
 from seedbed.curate.contract import Filter, Rule
-from seedbed.text.kernel import Bytes, Hashes, Ints, kernel
+from seedbed.text.kernel import Bytes, Flags, Hashes, Ints, kernel
 from seedbed.text.lines import lines
 from seedbed.text.words import words
 
@@ -88,20 +88,20 @@ class GopherQuality(Filter):
         _count_symbols(data, offsets, symbols)
         marked = np.zeros((2, len(documents)), np.int64)
         _count_marked_lines(data, found_lines.first, found_lines.start, found_lines.end, marked)
-        stops = np.zeros(len(documents), np.int64)
-        _count_stop_words(data, found.first, found.start, found.end, _STOP_KEYS, stops)
+        counts = np.zeros((3, len(documents)), np.int64)
+        _count_words(data, found.first, found.start, found.end, found.chars, found.alphabetic, _STOP_KEYS, counts)
         n_words = np.maximum(found.per_document, 1)
         n_lines = np.maximum(found_lines.per_document, 1)
         return self.table(
             {
                 "words": found.per_document,
-                "mean_word_length": found.sum(found.chars) / n_words,
+                "mean_word_length": counts[0] / n_words,
                 "hash_ratio": symbols[0] / n_words,
                 "ellipsis_ratio": symbols[1] / n_words,
                 "bullet_lines": marked[0] / n_lines,
                 "ellipsis_lines": marked[1] / n_lines,
-                "alphabetic_words": found.sum(found.alphabetic) / n_words,
-                "stop_words": stops,
+                "alphabetic_words": counts[1] / n_words,
+                "stop_words": counts[2],
             }
         )
 
@@ -155,9 +155,22 @@ def _count_marked_lines(data: Bytes, first: Ints, start: Ints, end: Ints, marked
 
 
 @kernel
-def _count_stop_words(data: Bytes, first: Ints, start: Ints, end: Ints, stop_keys: Hashes, counts: Ints) -> None:
+def _count_words(
+    data: Bytes,
+    first: Ints,
+    start: Ints,
+    end: Ints,
+    chars: Ints,
+    alphabetic: Flags,
+    stop_keys: Hashes,
+    counts: Ints,
+) -> None:
+    """Characters in words, words with a letter, stop words."""
     for d in range(len(first) - 1):
+        n_chars, n_alphabetic, n_stop = 0, 0, 0
         for w in range(first[d], first[d + 1]):
+            n_chars += chars[w]
+            n_alphabetic += alphabetic[w]
             if end[w] - start[w] > 4:
                 continue
             key = np.uint64(1)  # so that leading NULs count
@@ -165,4 +178,5 @@ def _count_stop_words(data: Bytes, first: Ints, start: Ints, end: Ints, stop_key
                 byte = data[at] | 0x20 if 65 <= data[at] <= 90 else data[at]
                 key = key << np.uint64(8) | np.uint64(byte)
             for stop_key in stop_keys:
-                counts[d] += key == stop_key
+                n_stop += key == stop_key
+        counts[0, d], counts[1, d], counts[2, d] = n_chars, n_alphabetic, n_stop

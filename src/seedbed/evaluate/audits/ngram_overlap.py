@@ -36,6 +36,9 @@ from seedbed.text import unicode
 from seedbed.text.hashing import extend, mix, slot, table_mask
 from seedbed.text.kernel import Bytes, Hashes, Ints, kernel
 
+FACTOR = np.uint64(0x2545F4914F6CDD1D)
+"""Odd, so that no power of it vanishes modulo 2^64; words are mixed 64-bit hashes before they are multiplied."""
+
 FINDINGS = pa.schema(
     [
         arrow.field("item", pa.large_string(), unit="id of the held-out item"),
@@ -163,12 +166,18 @@ def next_word(data: Bytes, at: int, stop: int, flags: Bytes, lower: npt.NDArray[
 
 
 @kernel
-def ring_hash(ring: Hashes, newest: int) -> np.uint64:
-    """The hash of the words in the ring, oldest first; `newest` is the place of the last one."""
-    state, n = np.uint64(0), len(ring)
-    for k in range(n):
-        state = extend(state, ring[(newest + 1 + k) % n])
-    return mix(state)
+def rolled(state: np.uint64, word: np.uint64, oldest: np.uint64, power: np.uint64) -> np.uint64:
+    """The polynomial of the last n words, from that of the n before; `power` is FACTOR to the n."""
+    return state * FACTOR + word - oldest * power
+
+
+@kernel
+def to_the(n: int) -> np.uint64:
+    """FACTOR to the n, modulo 2^64."""
+    power = np.uint64(1)
+    for _ in range(n):
+        power *= FACTOR
+    return power
 
 
 @kernel
@@ -182,15 +191,17 @@ def _list(
     gram_G: Hashes,
 ) -> None:
     """Count the words; where gram_G has room, list the n-grams."""
-    n, g = len(ring), 0
+    n, g, power = len(ring), 0, to_the(len(ring))
     for d in range(len(offsets) - 1):
-        words, stop = 0, offsets[d + 1]
+        words, stop, state = 0, offsets[d + 1], np.uint64(0)
+        ring[:] = 0
         at, word = next_word(data, offsets[d], stop, flags, lower)
         while word != 0:
+            state = rolled(state, word, ring[words % n], power)
             ring[words % n] = word
             words += 1
             if words >= n and len(gram_G) > 0:
-                gram_G[g] = ring_hash(ring, (words - 1) % n)
+                gram_G[g] = mix(state)
                 g += 1
             at, word = next_word(data, at, stop, flags, lower)
         n_words_N[d] = words
@@ -211,15 +222,17 @@ def _mark(
     new: npt.NDArray[np.bool_],
 ) -> None:
     """first[place] = number of the pool document, for every known n-gram not met before."""
-    n = len(ring)
+    n, power = len(ring), to_the(len(ring))
     for d in range(len(offsets) - 1):
-        words, stop = 0, offsets[d + 1]
+        words, stop, state = 0, offsets[d + 1], np.uint64(0)
+        ring[:] = 0
         at, word = next_word(data, offsets[d], stop, flags, lower)
         while word != 0:
+            state = rolled(state, word, ring[words % n], power)
             ring[words % n] = word
             words += 1
             if words >= n:
-                place = slot(keys, taken, mask, ring_hash(ring, (words - 1) % n))
+                place = slot(keys, taken, mask, mix(state))
                 if taken[place] and first[place] < 0:
                     first[place] = documents + d
                     new[d] = True
