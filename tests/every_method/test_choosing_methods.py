@@ -159,7 +159,8 @@ def given(method: Scorer) -> Given:
     models: dict[str, Bigrams] = {}
     for need in method.needs():
         if isinstance(need, TrainedModel):
-            models[need.name] = Bigrams(target if need.on == "target" else everything)
+            learnt = target * 50 if need.on == "target" else everything
+            models[need.name] = Bigrams([*(everything if need.init else []), *learnt])
         elif isinstance(need, CurrentModel):
             models[need.name] = Bigrams(everything)
     return Given(target=target, pool=everything, models=models)

@@ -20,14 +20,15 @@ class Bar:
         label: what is being done.
         total: how much there is, in `unit`.
         unit: bytes, documents, tokens, ...
-        out: where to show it.
+        out: where to show it, by default stderr.
         every_seconds: pause between lines where `out` is no terminal.
     """
 
     def __init__(
-        self, label: str, total: float, unit: str, out: TextIO = sys.stderr, every_seconds: float = 60.0
+        self, label: str, total: float, unit: str, out: TextIO | None = None, every_seconds: float = 60.0
     ) -> None:
-        self.label, self.total, self.unit, self.out, self.every_seconds = label, total, unit, out, every_seconds
+        self.label, self.total, self.unit, self.every_seconds = label, total, unit, every_seconds
+        self.out = out or sys.stderr
         self.done = 0.0
         self._rich: Progress | None = None
         self._task: TaskID | None = None

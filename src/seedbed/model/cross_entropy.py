@@ -16,8 +16,13 @@ from torch.autograd.function import once_differentiable
 
 from seedbed.model.tensors import apply
 
-CHUNK = 256
-"""Tokens whose logits are made at a time: 256 x 4,096 x 4 bytes = 4 MB, about a core's cache."""
+CHUNK_LOGITS = 1 << 20
+"""Logits made at a time: 4 MB, about a core's cache; but of 64 tokens at least, for products of a good shape."""
+
+
+def tokens_at_a_time(vocabulary: int) -> int:
+    """Tokens in a chunk; a function of the vocabulary alone, so that sums are taken in the same order everywhere."""
+    return max(64, CHUNK_LOGITS // vocabulary)
 
 
 def linear_cross_entropy(hidden_BTC: Tensor, weight_VC: Tensor, target_BT: Tensor) -> Tensor:
@@ -36,8 +41,9 @@ class LinearCrossEntropy(torch.autograd.Function):
         """Nats of each token."""
         kept: list[tuple[Tensor, Tensor]] = []
         loss_N = hidden_NC.new_empty(len(hidden_NC))
-        for begin in range(0, len(hidden_NC), CHUNK):
-            piece = slice(begin, begin + CHUNK)
+        step = tokens_at_a_time(len(weight_VC))
+        for begin in range(0, len(hidden_NC), step):
+            piece = slice(begin, begin + step)
             logits = hidden_NC[piece] @ weight_VC.T
             top = logits.amax(1, keepdim=True)
             chosen = logits.gather(1, target_N[piece, None])
@@ -56,8 +62,9 @@ class LinearCrossEntropy(torch.autograd.Function):
         hidden_NC, weight_VC, target_N = cast("tuple[Tensor, Tensor, Tensor]", ctx.saved_tensors)
         grad_hidden = torch.empty_like(hidden_NC)
         grad_weight = torch.zeros_like(weight_VC)
+        step = tokens_at_a_time(len(weight_VC))
         for i, (exponent, scale) in enumerate(cast("list[tuple[Tensor, Tensor]]", ctx.kept)):
-            piece = slice(i * CHUNK, (i + 1) * CHUNK)
+            piece = slice(i * step, (i + 1) * step)
             share = grad_N[piece, None] / scale
             torch.mm(exponent, weight_VC, out=grad_hidden[piece])
             grad_hidden[piece] *= share

@@ -6,7 +6,9 @@ Bits repeat on the same machine type, thread count and torch build; `Runtime.des
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
+import functools
 import platform
 from typing import Annotated, Literal
 
@@ -68,11 +70,25 @@ def prepare(runtime: Runtime | None = None) -> Runtime:
 
     Denormals are flushed to zero: on a CPU they slow a small transformer down several times. Deterministic kernels are
     asked for, without filling fresh memory first, which would cost a pass and only helps to find uninitialised reads.
+    Freed memory stays with the process where the C library lets itself be told (glibc).
     """
     runtime = runtime or Runtime()
     torch.set_flush_denormal(True)
     if torch.get_num_threads() != runtime.threads:
         torch.set_num_threads(runtime.threads)
+    _keep_freed_memory()
     torch.use_deterministic_algorithms(True)
     keep_fresh_memory_unfilled()
     return runtime
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h, see mallopt(3)
+
+
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Logits are tens of megabytes, freed at every step; glibc would hand them back and fault them in page by page."""
+    if platform.libc_ver()[0] == "glibc":
+        tune = ctypes.CDLL(None).mallopt
+        tune(_MMAP_THRESHOLD, 1 << 28)
+        tune(_TRIM_THRESHOLD, 1 << 30)

@@ -137,18 +137,20 @@ def _bytes(story: Story) -> tuple[int | None, int | None]:
 
 
 def _sources(story: Story) -> tuple[str, tuple[Share, ...]]:
-    """(what a group is, the groups): sites; the first folders where all is one site; files where there are no URLs."""
-    sites, folders, files = [list[str]() for _ in range(3)]
+    """(what a group is, the groups): sites; the top folders where all is one site; files where there are no URLs."""
+    sites, folders, files = (list[str]() for _ in range(3))
     for rows in _rows(story.curated.read, ["url", "source"]):
         for url, source in zip(arrow.strings(rows, "url"), arrow.strings(rows, "source"), strict=True):
             site, _, path = (url or "").partition("://")[2].partition("/")
             sites.append(site)
-            folders.append(f"{site}/{path.partition('/')[0]}" if "/" in path else site)
+            folders.append(path.partition("/")[0] if "/" in path else "/")
             files.append(source or "")
     known = set(sites)
     if known <= {""}:
         return "file", shares(files, story.kept)
-    return ("folder", shares(folders, story.kept)) if len(known) == 1 else ("site", shares(sites, story.kept))
+    if len(known) == 1:
+        return f"folder of {sites[0]}", shares(folders, story.kept)
+    return "site", shares(sites, story.kept)
 
 
 def shares(names: Sequence[str], kept: npt.NDArray[np.bool_]) -> tuple[Share, ...]:

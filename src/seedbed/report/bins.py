@@ -1,7 +1,8 @@
 """Bins for a histogram that a threshold is drawn into: the threshold always lies on an edge between two bins.
 
 The drawn range is that of the middle 99 % of the values, stretched to show the threshold; what lies beyond it is
-counted as outside. Counts with a long tail get edges that grow by factors of 1 + value.
+counted as outside. Counts with a long tail get edges that grow by factors of 1 + value. Edges between whole numbers
+stand at x.5, one of them on the failing side of the threshold.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ def binned(values: npt.NDArray[Any], threshold: float | None, side: Literal["min
     scale: Literal["linear", "log"] = "linear"
     if found.min() >= 0 and is_whole and high > 100 and middle[2] > 8 * max(float(middle[1]), 1):
         scale = "log"
-    is_narrow = is_whole and high - low <= BINS
-    edges: FloatArray = _unit_edges(low, high) if is_narrow else _edges(low, high, threshold, scale)
+    edges: FloatArray = _edges(low, high, threshold, scale)
+    if is_whole:
+        edges = _between_whole_numbers(edges, low, high, side)
     # a value on the threshold passes: it belongs to the bin on the passing side
     index = np.searchsorted(edges, found, side="right" if side == "min" else "left") - 1
     index = np.where(found == edges[0], 0, index)
@@ -52,9 +54,12 @@ def binned(values: npt.NDArray[Any], threshold: float | None, side: Literal["min
     return Bins(tuple(edges.tolist()), tuple(counts.tolist()), scale, outside)
 
 
-def _unit_edges(low: float, high: float) -> FloatArray:
-    """A bin for every whole number."""
-    return np.arange(np.floor(low) - 0.5, np.ceil(high) + 1, dtype=np.float64)
+def _between_whole_numbers(edges: FloatArray, low: float, high: float, side: Literal["min", "max"]) -> FloatArray:
+    """The edges moved to x.5, so that no bin is empty for want of a whole number in it."""
+    if high - low <= BINS:
+        first, last = np.floor(low), np.ceil(max(high, low + 4))
+        return np.arange(first - 0.5, last + 1, dtype=np.float64)
+    return np.unique(np.round(edges)) + (-0.5 if side == "min" else 0.5)
 
 
 def _edges(low: float, high: float, threshold: float | None, scale: str) -> FloatArray:

@@ -104,7 +104,7 @@ class Funnel:
         losses: in the order in which documents were lost.
         read_bytes, kept_bytes: text as extracted, of all documents and of the kept ones (UTF-8 bytes), where measured.
         sources, languages: by group, the largest first.
-        source_kind: what a source is here: "site", "folder", "file".
+        source_kind: what a source is here: "site", "folder of SITE", "file".
         ignored_files: input files that no reader takes.
     """
 

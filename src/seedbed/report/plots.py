@@ -144,7 +144,7 @@ def _smooth(tokens: np.ndarray[Any, Any], loss: np.ndarray[Any, Any], at: np.nda
 
 def histogram(of: Distribution, key: str, width: int = 300) -> Markup:
     """The values of one rule; the part beyond the threshold in another colour. Heights are square roots of counts."""
-    forth: Callable[[Any], Any] = (lambda x: np.log10(1 + np.maximum(x, 0))) if of.scale == "log" else np.asarray
+    forth: Callable[[Any], Any] = (lambda x: np.log10(1 + np.maximum(x, -0.5))) if of.scale == "log" else np.asarray
 
     def draw(axes: Any) -> None:
         edges, heights = forth(np.asarray(of.edges, float)), np.sqrt(np.asarray(of.counts, float))
@@ -172,9 +172,8 @@ def histogram(of: Distribution, key: str, width: int = 300) -> Markup:
 
 
 def _line(of: Distribution, cut: float, edges: Any, forth: Callable[[Any], Any]) -> float:
-    """Where the threshold is drawn: between two bars where every bar is one whole number."""
-    steps = np.diff(of.edges)
-    if float(cut).is_integer() and of.edges[0] % 1 == 0.5 and np.all(steps == 1):
+    """Where the threshold is drawn: between two bars where the values are whole numbers."""
+    if float(cut).is_integer() and np.all(np.asarray(of.edges) % 1 == 0.5):
         return float(edges[np.argmin(np.abs(edges - (cut - 0.5 if of.side == "min" else cut + 0.5)))])
     return float(forth(cut))
 
@@ -184,7 +183,7 @@ def _value_ticks(axes: Any, of: Distribution) -> None:
         values = [v for v in (0, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9) if of.edges[0] <= v <= of.edges[-1]]
         axes.set_xticks([np.log10(1 + v) for v in values], [wording.coarse(v) for v in values])
         return
-    _few_ticks(axes, 4)
+    _few_ticks(axes, 4, whole=bool(np.all(np.asarray(of.edges) % 1 == 0.5)))
     axes.xaxis.set_major_formatter(_coarse_tick)
 
 
@@ -223,10 +222,10 @@ def _coarse_tick(value: float, _: object) -> str:
     return wording.coarse(round(value, 6))
 
 
-def _few_ticks(axes: Any, n: int) -> None:
+def _few_ticks(axes: Any, n: int, *, whole: bool = False) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=n, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=n, steps=[1, 2, 2.5, 5, 10], integer=whole))
 
 
 def _svg(

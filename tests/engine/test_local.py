@@ -1,0 +1,85 @@
+"""Local processes: results in task order, errors whole, and no worker outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from seedbed.core.errors import SeedbedError
+from seedbed.engine.contract import Tick
+from seedbed.engine.local import LocalEngine
+
+
+def square(task: int, tick: Tick) -> int:
+    time.sleep(0.02 * (task % 3))
+    tick(1)
+    return task * task
+
+
+def refuse(task: int, tick: Tick) -> int:
+    if task == 2:
+        raise SeedbedError("file.txt:2", "is broken", "Mend it.")
+    return square(task, tick)
+
+
+def die(task: int, tick: Tick) -> int:
+    if task == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return square(task, tick)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_results_come_in_the_order_of_the_tasks(workers: int, capsys: pytest.CaptureFixture[str]) -> None:
+    found = LocalEngine(workers).run(square, list(range(8)), label="square", total=8, unit="tasks")
+    assert found == [i * i for i in range(8)]
+    assert "square: 8 tasks" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_crosses_the_process_border_whole(workers: int) -> None:
+    with pytest.raises(SeedbedError, match=r"file\.txt:2: is broken\. Mend it\."):
+        LocalEngine(workers).run(refuse, [1, 2, 3], label="x", total=3, unit="tasks")
+
+
+def test_a_killed_worker_is_a_clear_error() -> None:
+    with pytest.raises(SeedbedError, match=r"a worker process died.*fewer --workers"):
+        LocalEngine(2).run(die, [1, 2, 3], label="x", total=3, unit="tasks")
+
+
+def wait_long(task: int, tick: Tick) -> int:
+    Path(os.environ["PIDS"], str(os.getpid())).touch()
+    time.sleep(120)
+    return task
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    program = (
+        "from seedbed.engine.local import LocalEngine; from tests.engine.test_local import wait_long\n"
+        "if __name__ == '__main__': LocalEngine(2).run(wait_long, [1, 2], label='x', total=2, unit='tasks')"
+    )
+    environment = {**os.environ, "PIDS": str(tmp_path)}
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=root, env=environment, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    workers = [int(path.name) for path in tmp_path.iterdir()]
+    assert len(workers) == 2
+    process.kill()
+    process.wait()
+    while any(_alive(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(_alive(pid) for pid in workers)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
