@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional, cast
@@ -41,6 +42,7 @@ Target = Annotated[
 
 def main() -> None:
     """Entry point. Errors a user can mend are one paragraph on stderr; anything else shows its traceback."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes side by side; threads inside them only get in the way
     try:
         app()
     except SeedbedError as error:

@@ -66,7 +66,13 @@ def test_the_manifest_lists_every_file_and_nothing_that_changes(tmp_path: Path) 
 
 
 def test_counts_and_numbers_for_people() -> None:
-    assert [units.count(x, "n") for x in (5, "20M", "1.5B", "2e7", "3k")] == [5, 20_000_000, 1_500_000_000, 20_000_000, 3000]
+    assert [units.count(x, "n") for x in (5, "20M", "1.5B", "2e7", "3k")] == [
+        5,
+        20_000_000,
+        1_500_000_000,
+        20_000_000,
+        3000,
+    ]
     with pytest.raises(RecipeError, match="n: 'many' is not a count"):
         units.count("many", "n")
     assert [units.human(x, "B") for x in (12, 1234, 5.5e9)] == ["12 B", "1.23 kB", "5.5 GB"]

@@ -26,7 +26,6 @@ from seedbed.curate.filters.size import Size
 from seedbed.pipeline import data
 from seedbed.pipeline.workplace import Workplace
 from seedbed.recipe import Recipe
-
 from tests.conftest import sample_texts, write_corpus
 
 SMALL = {"curate.shard_bytes": 40_000}
@@ -42,7 +41,9 @@ def curate(inputs: list[Path], out: Path, recipe: Recipe | None = None, workers:
 def tree(out: Path) -> dict[str, bytes]:
     """Every file of an output folder but the log of what differs from run to run."""
     skip = {"run_log.json", ".lock", ".log.lock"}
-    return {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file() and p.name not in skip}
+    return {
+        str(p.relative_to(out)): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file() and p.name not in skip
+    }
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +237,9 @@ def test_bad_files_cost_only_themselves(corpus: Path, tmp_path: Path) -> None:
     broken_files = {line["locator"].partition(":")[0] for line in lines}
     assert {"truncated.warc.gz", "corrupt.jsonl.gz", "broken.parquet", "b.jsonl.gz"} == broken_files
     kept = out.documents()
-    assert any(source.startswith("a.jsonl") or "postgres" in source or source for source in kept.column("source").to_pylist())
+    assert any(
+        source.startswith("a.jsonl") or "postgres" in source or source for source in kept.column("source").to_pylist()
+    )
     assert kept.num_rows >= 20
 
 

@@ -26,7 +26,6 @@ from seedbed.select.scorers.constant import Constant
 from seedbed.select.selectors.gumbel_top_k import GumbelTopK
 from seedbed.select.selectors.top_k import TopK
 from seedbed.tokenize.tokenizers.byte_bpe import ByteBpe
-
 from tests.conftest import sample_texts
 
 OWN_METHOD = '''
@@ -131,7 +130,9 @@ def test_killed_while_training_the_same_command_gives_the_same_losses(corpus: Pa
     recipe.write_text(json.dumps(trees.to_json(tiny(corpus, done.parent))))
     command = [sys.executable, "-m", "seedbed", "run", str(recipe), "--out", str(tmp_path / "out"), "--workers", "2"]
     for seconds in (6.0, 9.0):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        )
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -197,7 +198,12 @@ def test_why_leads_from_a_document_to_its_tokens_and_copies(done: Path) -> None:
 def test_a_method_that_asks_for_a_target_says_so(corpus: Path, tmp_path: Path) -> None:
     api.curate(corpus, out=tmp_path / "out")
     with pytest.raises(SeedbedError, match="asks for target text"):
-        api.select(tmp_path / "out", "dsir", budget_tokens="3k", settings={"tokenizer.tokenize.tokenizers.byte_bpe.vocab_size": 300})
+        api.select(
+            tmp_path / "out",
+            "dsir",
+            budget_tokens="3k",
+            settings={"tokenizer.tokenize.tokenizers.byte_bpe.vocab_size": 300},
+        )
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -229,7 +235,9 @@ def test_a_setting_that_cannot_be_meant_names_its_path(path: str, value: object,
 
 
 def test_a_setting_reaches_every_place_its_method_stands() -> None:
-    changed = trees.change(recipes.load("demo"), {"select.selectors.gumbel_top_k.temperature": "0.5", "train.tokens": "1M"})
+    changed = trees.change(
+        recipes.load("demo"), {"select.selectors.gumbel_top_k.temperature": "0.5", "train.tokens": "1M"}
+    )
     told = {path for path, _, _ in trees.difference(recipes.load("demo"), changed)}
     assert len([path for path in told if path.endswith("gumbel_top_k.temperature")]) == 2
     assert changed.train is not None

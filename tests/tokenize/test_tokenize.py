@@ -20,7 +20,6 @@ from seedbed.tokenize.encode import Encoder
 from seedbed.tokenize.run import Pool
 from seedbed.tokenize.tokenizers.byte_bpe import ByteBpe
 from seedbed.tokenize.tokenizers.from_file import FromFile
-
 from tests.conftest import sample_texts
 
 TEXTS = [row["text"] for row in sample_texts()[:8]]

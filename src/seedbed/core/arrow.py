@@ -152,7 +152,7 @@ def replace(rows: pa.Table, column: str, values: Any) -> pa.Table:
 def schema_with(schema: pa.Schema, column: str, kind: pa.DataType) -> pa.Schema:
     """The schema with one column of another type."""
     at = schema.get_field_index(column)
-    return schema.set(at, _pa.field(column, kind))
+    return cast(pa.Schema, cast(Any, schema).set(at, _pa.field(column, kind)))
 
 
 def blank(schema: pa.Schema) -> pa.Table:

@@ -214,12 +214,12 @@ def _pieces(
     """What `ask` says of the batch; where it fails, of each document alone, with `blank` for the poison ones."""
     try:
         return [ask(batch)]
-    except Exception:  # noqa: BLE001 - any failure of a method belongs to a document
+    except Exception:
         pieces: list[T] = []
         for row in range(len(batch)):
             try:
                 pieces.append(ask(batch.one(row)))
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 pieces.append(blank)
                 events.append(_event(batch, row, step, error))
         return pieces
@@ -248,7 +248,7 @@ def keep_shard(task: KeepTask, tick: Tick) -> None:
                     columns: dict[str, Any] = {c: chosen.column(c) for c in ("text", "url", "source", "language")}
                     hexed = pa.array([key.hex() for key in DocumentBatch(chosen).ids], pa.string())
                     if languages is not None:
-                        found = [languages[start + i] for i in take.tolist()]
+                        found = [languages[start + int(i)] for i in take]
                         columns["language"] = arrow.column(found, pa.large_string())
                     out.add(arrow.table({"id": hexed, **columns}, KEPT))
                     start += rows.num_rows

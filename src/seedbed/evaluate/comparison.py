@@ -112,6 +112,8 @@ class Comparison:
         for arm in dict.fromkeys(d.arm for d in self.differences if d.domain == domain):
             found = [self.of(arm, domain, terms) for terms in ("equal tokens", "equal total cost")]
             parts = [d.sentence.rstrip(".") for d in found if d is not None]
+            if len({d.opponent for d in found if d is not None}) < len(parts):
+                parts = [parts[0], "at equal total cost the same, for choosing cost next to nothing"]
             said.append("; ".join([parts[0], *(part.removeprefix(arm).strip() for part in parts[1:])]) + ".")
         return tuple(said)
 
@@ -135,10 +137,13 @@ def compare_arms(results: pa.Table, baseline: str, level: float = 0.95) -> Compa
     notes: list[str] = []
     differences: list[Difference] = []
     for arm in (arm for arm in arms if arm != baseline and not arm.startswith(f"{baseline}@")):
-        differences += _against(rows, arm, baseline, "equal tokens", level, notes)
+        at_equal_tokens = _against(rows, arm, baseline, "equal tokens", level, notes)
+        differences += at_equal_tokens
         longer = f"{baseline}@{arm}"
         if longer in arms:
             differences += _against(rows, arm, longer, "equal total cost", level, notes)
+        elif all(abs(d.flops_ratio - 1) <= COST_SLACK for d in at_equal_tokens):  # choosing cost next to nothing
+            differences += [dataclasses.replace(d, terms="equal total cost", fair=True) for d in at_equal_tokens]
         else:
             notes.append(f"{arm}: no run {longer}, so nothing is said at equal total cost")
     averages = [_average(rows, arm, domain, level) for arm in arms for domain in _domains(rows, arm)]

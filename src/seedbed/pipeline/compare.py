@@ -135,8 +135,7 @@ def compare_into(
         for arm in arms
         for domain, summary in summaries[arm.run.path.name].items()
     ]
-    paired = rows + (_free_choices(rows, plan) if plan.equal_cost else [])
-    comparison = compare_arms(arrow.table({name: [row[name] for row in paired] for name in COLUMNS}), plan.baseline)
+    comparison = compare_arms(arrow.table({name: [row[name] for row in rows] for name in COLUMNS}), plan.baseline)
     verdict: list[Json] = list(comparison.sentences(evaluation.target))
     result: dict[str, Json] = {"verdict": verdict, "target": evaluation.target, "ceiling": plan.ceiling}
     result.update(rows=list[Json](rows), **comparison.to_json())
@@ -161,11 +160,3 @@ def _row(place: Workplace, arm: ArmRun) -> dict[str, Json]:
         "run": arm.run.path.name,
         "weights": [w.path.name for w in arm.weights],
     }
-
-
-def _free_choices(rows: Sequence[dict[str, Json]], plan: ComparePlan) -> list[dict[str, Json]]:
-    """The baseline again, for every arm whose choosing cost less than a step: it is its own partner at equal cost."""
-    arms = {str(row["arm"]) for row in rows}
-    free = [a.name for a in plan.arms if a.name != plan.baseline and f"{plan.baseline}@{a.name}" not in arms]
-    mine = [row for row in rows if row["arm"] == plan.baseline]
-    return [{**row, "arm": f"{plan.baseline}@{name}"} for name in free for row in mine]

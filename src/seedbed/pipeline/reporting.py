@@ -95,7 +95,7 @@ def _comparison(out: Path, result: Mapping[str, Any]) -> Comparison:
     domains = list(dict.fromkeys(str(row["domain"]) for row in rows))
     said = cast("str | list[str]", result["verdict"])
     return Comparison(
-        verdict=said if isinstance(said, str) else "\n".join(said),
+        verdict=(said,) if isinstance(said, str) else tuple(said),
         target=target,
         arms=tuple(_arm(name, result, [row for row in rows if row["arm"] == name]) for name in names),
         notes=tuple(str(note) for note in result["notes"]),

@@ -39,7 +39,9 @@ def binned(values: npt.NDArray[Any], threshold: float | None, side: Literal["min
         low, high = min(low, threshold), max(high, threshold)
     is_whole = bool(np.all(found == np.round(found)))
     scale: Literal["linear", "log"] = "linear"
-    if found.min() >= 0 and is_whole and high > 100 and middle[2] > 8 * max(float(middle[1]), 1):
+    typical = max(float(middle[1]), 1.0)
+    is_long = high > 100 and (float(middle[2]) > 8 * typical or high > 100 * typical)
+    if is_whole and is_long and min(low, float(found.min())) >= 0:
         scale = "log"
     edges: FloatArray = _edges(low, high, threshold, scale)
     if is_whole:
@@ -59,7 +61,8 @@ def _between_whole_numbers(edges: FloatArray, low: float, high: float, side: Lit
     if high - low <= BINS:
         first, last = np.floor(low), np.ceil(max(high, low + 4))
         return np.arange(first - 0.5, last + 1, dtype=np.float64)
-    return np.unique(np.round(edges)) + (-0.5 if side == "min" else 0.5)
+    moved = np.ceil(edges) - 0.5 if side == "min" else np.floor(edges) + 0.5
+    return np.unique(np.r_[np.floor(low) - 0.5, moved, np.floor(high) + 0.5])
 
 
 def _edges(low: float, high: float, threshold: float | None, scale: str) -> FloatArray:
@@ -67,7 +70,7 @@ def _edges(low: float, high: float, threshold: float | None, scale: str) -> Floa
     forth, back = (np.log1p, np.expm1) if scale == "log" else (np.asarray, np.asarray)
     start, stop = float(forth(low)), float(forth(high))
     width = (stop - start) / BINS
-    if width <= 0:
+    if width <= 1e-9 * max(abs(start), abs(stop)):  # one value, or as good as one
         width = max(abs(stop), 1.0) / BINS
     anchor = start if threshold is None else float(forth(threshold))
     first = int(np.floor((start - anchor) / width + 1e-9))

@@ -61,7 +61,7 @@ class Comparison:
     """The head-to-head.
 
     Args:
-        verdict: the outcome in plain words.
+        verdict: the outcome in plain words, a sentence an arm.
         notes: what limits it, as sentences.
         target: the domain that decides.
         arms: best first, or in recipe order: as they are to be shown.
@@ -69,7 +69,7 @@ class Comparison:
         curves: training losses.
     """
 
-    verdict: str
+    verdict: tuple[str, ...]
     target: str
     arms: tuple[ArmResult, ...]
     notes: tuple[str, ...] = ()

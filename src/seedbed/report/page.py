@@ -13,6 +13,7 @@ from markupsafe import Markup
 from seedbed.core import units
 from seedbed.report import plots, wording
 from seedbed.report.data import Comparison, Distribution, Example, Funnel, LawFit, ReportData, Share
+from seedbed.stats.intervals import Interval
 
 WIDE, NARROW = 1000, 350
 OPEN_REASONS = 3
@@ -94,7 +95,7 @@ def contents(data: ReportData) -> list[tuple[str, str]]:
         ("arms", "Head to head", data.comparison),
         ("curves", "Training loss", data.comparison and data.comparison.curves),
         ("funnel", "What came in, and where it went", data.funnel),
-        ("scores", "Measured values", data.distributions),
+        ("scores", "Measured values", any(of.counts for of in data.distributions)),
         ("documents", "Documents", data.dropped or data.kept or data.duplicates),
         ("leaks", "Leak check", data.leaks),
         ("law", "The law", data.law),
@@ -110,6 +111,7 @@ def _comparison(of: Comparison) -> dict[str, Any]:
     drawn = [arm for arm in names if any(curve.arm == arm for curve in of.curves)]
     return {
         "baseline": baseline,
+        "lead": lead(of, baseline),
         "differences": [plots.difference_plot(of.arms, baseline, w) for w in (WIDE, NARROW)] if differs else [],
         "has_cost": any(arm.at_equal_cost is not None for arm in of.arms),
         "losses": [plots.loss_plot(of.curves, names, w) for w in (WIDE, NARROW)] if drawn else [],
@@ -118,6 +120,37 @@ def _comparison(of: Comparison) -> dict[str, Any]:
         "domains": [(domain, values, _lowest(values)) for domain, values in of.domains],
         "level": next((arm.bits_per_byte.level for arm in of.arms), 0.95),
     }
+
+
+FEW_SEEDS = 5
+"""With fewer, a result is called indicative."""
+
+
+def lead(of: Comparison, baseline: str) -> list[str]:
+    """The verdict in a few words: which arms are told apart from the baseline, and on what terms."""
+    said: list[str] = []
+    for terms, name in (("at equal tokens", "at_equal_tokens"), ("at equal total cost", "at_equal_cost")):
+        sides: dict[str, list[str]] = {}
+        for arm in of.arms:
+            interval = cast("Interval | None", getattr(arm, name))
+            if interval is not None:
+                verb = "beats" if interval.value < 0 else "loses to"
+                sides.setdefault(verb if interval.excludes_zero else "", []).append(arm.arm)
+        told = [
+            f"{wording.listed(names)} {_agree(verb, names)} {baseline}" for verb, names in sorted(sides.items()) if verb
+        ]
+        if "" in sides:
+            told.append(f"no difference between {wording.listed(sides[''])} and {baseline} can be told")
+        if told:
+            said.append(f"On {of.target}, {terms}: {'; '.join(told)}.")
+    n_seeds = min((arm.bits_per_byte.n for arm in of.arms), default=0)
+    if 0 < n_seeds < FEW_SEEDS:
+        said.append(f"{n_seeds} {'seed' if n_seeds == 1 else 'seeds'} an arm: indicative, not settled.")
+    return said
+
+
+def _agree(verb: str, names: Sequence[str]) -> str:
+    return verb if len(names) == 1 else {"beats": "beat", "loses to": "lose to"}[verb]
 
 
 def _lowest(values: Mapping[str, float]) -> str:

@@ -174,7 +174,8 @@ def histogram(of: Distribution, key: str, width: int = 300) -> Markup:
 def _line(of: Distribution, cut: float, edges: Any, forth: Callable[[Any], Any]) -> float:
     """Where the threshold is drawn: between two bars where the values are whole numbers."""
     if float(cut).is_integer() and np.all(np.asarray(of.edges) % 1 == 0.5):
-        return float(edges[np.argmin(np.abs(edges - (cut - 0.5 if of.side == "min" else cut + 0.5)))])
+        nearest = np.argmin(np.abs(np.asarray(of.edges) - (cut - 0.5 if of.side == "min" else cut + 0.5)))
+        return float(edges[nearest])
     return float(forth(cut))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 from seedbed.core import units
 from seedbed.stats.intervals import Interval
@@ -36,6 +37,8 @@ def percent(part: float, of: float) -> str:
     share = 100 * part / of
     if part == 0 or part == of:
         return f"{share:.0f} %"
+    if share > 100:
+        return f"{share:,.0f} %"
     if share < 0.1:
         return "< 0.1 %"
     return "> 99.9 %" if share > 99.9 else f"{share:.1f} %"
@@ -71,6 +74,11 @@ def between(interval: Interval, *, sign: bool = False, places: int = 4) -> str:
 def flop(number: float | None) -> str:
     """'1.2 PFLOP', '0' for nothing."""
     return "–" if number is None else "0" if number == 0 else units.human(number, "FLOP")
+
+
+def listed(names: Sequence[str]) -> str:
+    """'a, b and c'."""
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def coarse(number: float) -> str:

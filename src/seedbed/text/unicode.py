@@ -1,6 +1,6 @@
 """What a code point is: whitespace, letter, digit, punctuation; its lower case; its bare letter without accents.
 
-Tables over all code points, built once a process from the interpreter's Unicode database (`unicodedata`), about 50 ms,
+Tables over all code points, built once a process from the interpreter's Unicode database (`unicodedata`) on first use,
 so that compiled kernels agree with `str.split`, `str.isalpha` and `str.lower` of the same interpreter.
 """
 
