@@ -185,7 +185,7 @@ def train(folder: Folder, weights: Annotated[Optional[Path], typer.Option(help="
 
 @app.command()
 def compare(folder: Folder, budget_tokens: Budget,
-            methods: Annotated[list[str], typer.Option("--method", help="A scorer, or FILE.py:CLASS. May be repeated.")],
+            methods: Annotated[list[str], typer.Option("--method", help="A scorer, or FILE.py:CLASS; more than once.")],
             heldout: Annotated[list[str], typer.Option("--heldout", help="DOMAIN=FILE; the first decides.")],
             target: Target = None, seeds: int = 3, sets: Set = None, workers: Workers = 2) -> None:  # fmt: skip
     """Compare ways to choose data: train an arm each, over seeds, cost counted, against random documents."""
@@ -278,7 +278,8 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
 
 @app.command()
 def why(document: Annotated[str, typer.Argument(help="Id (or its beginning) or URL.")],
-        folder: Annotated[Path, typer.Option("--in", help="Output folder.")], as_json: AsJson = False) -> None:  # fmt: skip
+        folder: Annotated[Path, typer.Option("--in", help="Output folder.")],
+        as_json: AsJson = False) -> None:  # fmt: skip
     """The life of one document: where it came from, every number against its threshold, and what became of it."""
     import dataclasses
 

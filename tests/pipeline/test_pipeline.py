@@ -252,5 +252,5 @@ def test_unknown_fields_of_a_recipe_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text("{")
     with pytest.raises(RecipeError, match="is no JSON"):
         recipes.load(str(tmp_path / "r.json"))
-    with pytest.raises(RecipeError, match="no such recipe.*Did you mean 'demo'"):
+    with pytest.raises(RecipeError, match=r"no such recipe.*Did you mean 'demo'"):
         recipes.load("dem")

@@ -41,7 +41,6 @@ def _quarantine(artifacts: list[Artifact], folder: Path) -> None:
     lines: list[str] = []
     for artifact in artifacts:
         for shard in artifact.shards("events"):
-            for row in arrow.read_parquet(shard).to_pylist():
-                if row["kind"] == "errored":
-                    lines.append(json.dumps({**row, "id": row["id"].hex()}, ensure_ascii=False))
+            rows = (row for row in arrow.read_parquet(shard).to_pylist() if row["kind"] == "errored")
+            lines.extend(json.dumps({**row, "id": row["id"].hex()}, ensure_ascii=False) for row in rows)
     write_text(folder / "errors.jsonl", "".join(line + "\n" for line in lines))

@@ -58,7 +58,9 @@ class LocalEngine:
             _follow(cast("list[Future[object]]", futures), ticks, bar)
             return [future.result() for future in futures]
         except BrokenProcessPool as error:
-            mend = "It may have run out of memory. The same command goes on where this one stopped; fewer --workers need less."
+            mend = (
+                "It may have run out of memory; fewer --workers need less. The same command goes on where this one was."
+            )
             raise SeedbedError(bar.label, "a worker process died", mend) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

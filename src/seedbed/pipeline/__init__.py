@@ -130,7 +130,7 @@ def train(
 
 
 def evaluate(model: Path, texts: Sequence[str], defaults: Recipe) -> dict[str, Json]:
-    """{"bits_per_byte", "loss_nats_per_token", "tokens", "bytes"} of a model folder on files; nothing is left behind."""
+    """{"bits_per_byte", "loss_nats_per_token", "tokens", "bytes"} of a model folder on files; nothing is left."""
     from seedbed.pipeline import scoring
 
     return scoring.evaluate_files(model, texts, defaults)
