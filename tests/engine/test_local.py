@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -36,7 +37,9 @@ def die(task: int, tick: Tick) -> int:
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_results_come_in_the_order_of_the_tasks(workers: int, capsys: pytest.CaptureFixture[str]) -> None:
-    found = LocalEngine(workers).run(square, list(range(8)), label="square", total=8, unit="tasks")
+    with contextlib.closing(LocalEngine(workers)) as engine:
+        found = engine.run(square, list(range(8)), label="square", total=8, unit="tasks")
+        assert engine.run(square, [3, 1], label="again", total=2, unit="tasks") == [9, 1]
     assert found == [i * i for i in range(8)]
     assert "square: 8 tasks" in capsys.readouterr().err
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import re
 from html.parser import HTMLParser
@@ -144,11 +145,15 @@ def check(page: str) -> Audit:
     return audit
 
 
+@functools.cache
+def tags_of_a_harmless_page() -> frozenset[str]:
+    return frozenset(check(render(full())).tags)
+
+
 @pytest.mark.parametrize("word", HOSTILE, ids=[str(i) for i in range(len(HOSTILE))])
 def test_no_text_becomes_markup(word: str) -> None:
     page = render(full(word))
-    clean = check(render(full()))
-    assert check(page).tags == clean.tags
+    assert check(page).tags == tags_of_a_harmless_page()
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\u202a-\u202e]", page)
     page.encode("utf-8")
 
@@ -172,7 +177,7 @@ SECTIONS = ("comparison", "funnel", "distributions", "dropped", "kept", "duplica
 ANCHORS = {"comparison": "arms", "funnel": "funnel", "distributions": "scores", "leaks": "leaks", "law": "law"}
 
 
-@pytest.mark.parametrize("there", [(), *itertools.combinations(SECTIONS, 1), *itertools.combinations(SECTIONS, 7)])
+@pytest.mark.parametrize("there", [(), *itertools.combinations(SECTIONS, 1), SECTIONS[:4], SECTIONS[4:]])
 def test_any_section_may_be_absent(there: tuple[str, ...]) -> None:
     whole = full()
     page = render(dataclasses.replace(ReportData("some"), **{name: getattr(whole, name) for name in there}))

@@ -6,7 +6,6 @@ by themselves when this process dies, however it dies.
 
 from __future__ import annotations
 
-import dataclasses
 import multiprocessing
 import os
 import queue
@@ -23,11 +22,13 @@ from seedbed.engine.contract import Result, Task, Tick
 from seedbed.engine.progress import Bar
 
 
-@dataclasses.dataclass(frozen=True)
 class LocalEngine:
-    """Runs tasks in `workers` processes of this machine."""
+    """Runs tasks in `workers` processes of this machine, started when first needed and kept until `close`."""
 
-    workers: int = 1
+    def __init__(self, workers: int = 1) -> None:
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+        self._ticks: Queue[float] | None = None
 
     def run(
         self,
@@ -47,28 +48,39 @@ class LocalEngine:
             return self._spread(function, tasks, bar)
 
     def _spread(self, function: Callable[[Task, Tick], Result], tasks: Sequence[Task], bar: Bar) -> list[Result]:
-        context = multiprocessing.get_context("spawn")
-        ticks = cast("Queue[float]", context.Queue())
-        pool = ProcessPoolExecutor(
-            min(self.workers, len(tasks)), mp_context=context, initializer=_begin, initargs=(ticks,)
-        )
-        processes = cast("dict[int, multiprocessing.Process]", getattr(pool, "_processes", None) or {})
+        pool, ticks = self._started()
         try:
             futures = [pool.submit(_work, function, task) for task in tasks]
             _follow(cast("list[Future[object]]", futures), ticks, bar)
             return [future.result() for future in futures]
         except BrokenProcessPool as error:
+            self.close()
             mend = (
                 "It may have run out of memory; fewer --workers need less. The same command goes on where this one was."
             )
             raise SeedbedError(bar.label, "a worker process died", mend) from error
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            self.close()
+            raise
+
+    def _started(self) -> tuple[ProcessPoolExecutor, Queue[float]]:
+        if self._pool is None or self._ticks is None:
+            context = multiprocessing.get_context("spawn")
+            self._ticks = cast("Queue[float]", context.Queue())
+            self._pool = ProcessPoolExecutor(
+                self.workers, mp_context=context, initializer=_begin, initargs=(self._ticks,)
+            )
+        return self._pool, self._ticks
+
+    def close(self) -> None:
+        """End the workers, whatever they are doing; what they finished is kept."""
+        pool, ticks, self._pool, self._ticks = self._pool, self._ticks, None, None
+        if pool is not None:
+            processes = cast("dict[int, multiprocessing.Process] | None", getattr(pool, "_processes", None)) or {}
             for process in list(processes.values()):
                 process.terminate()
-            raise
-        finally:
             pool.shutdown(wait=True, cancel_futures=True)
+        if ticks is not None:
             ticks.close()
 
 

@@ -9,7 +9,6 @@ Axes: B sequences, T positions, V vocabulary, C width, H heads, D head width, F 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
@@ -198,8 +197,8 @@ def rotate(x_BHTD: Tensor, cos_TD: Tensor, sin_TD: Tensor) -> Tensor:
 def initial_model(shape: ModelShape, seed: int) -> Decoder:
     """A decoder drawn from `seed` alone: the global generator is neither read nor moved.
 
-    Matrices are normal with deviation 0.02 scaled as (d_model = 2500 gives 0.02) 1 / sqrt(d_model) capped at 0.1;
-    what writes into the residual stream is smaller by sqrt(2 n_layers) (GPT-2, section 2.3). The embedding has
+    Matrices are normal with deviation 1 / sqrt(inputs); what writes into the residual stream is smaller by
+    sqrt(2 n_layers) (the two writers of each block; Radford et al. 2019, GPT-2, section 2.3). Embedding and head have
     deviation 0.02, norms are 1.
     """
     model = Decoder(shape)
@@ -221,8 +220,3 @@ def _deviation(name: str, shape: ModelShape) -> float:
     residual = name.endswith(("o_proj.weight", "down_proj.weight"))
     fan_in = shape.feed_forward if "down_proj" in name else shape.d_model
     return fan_in**-0.5 / (math.sqrt(2 * shape.n_layers) if residual else 1.0)
-
-
-def parameter_shapes(model: Decoder) -> Iterable[tuple[str, tuple[int, ...]]]:
-    """Name and shape of every parameter, in the order of the module."""
-    return ((name, tuple(parameter.shape)) for name, parameter in model.named_parameters())

@@ -1,4 +1,4 @@
-"""What a recipe will need, before anything runs: documents, tokens, FLOP, disk. Counted where possible, else sampled."""
+"""What a recipe will need, before anything runs: documents, tokens, FLOP, disk. Counted if possible, else sampled."""
 
 from __future__ import annotations
 

@@ -45,9 +45,11 @@ N_WORST = 8
 
 
 def report_into(place: Workplace, recipe: Recipe) -> Path:
-    """Write `report.html` at the top of the output folder."""
+    """Write `report.html` at the top of the output folder; inputs given outside the recipe are those it remembers."""
     from seedbed.report.page import render
 
+    if not recipe.inputs:
+        recipe = dataclasses.replace(recipe, inputs=workplace.read_recipe(place.out).inputs)
     file = place.out / "report.html"
     write_text(file, render(_collect(place.out, recipe)))
     return file

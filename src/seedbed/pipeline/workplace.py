@@ -38,8 +38,9 @@ class Workplace:
             store = Store(root)
         except OSError as error:
             raise SeedbedError(str(root), f"cannot be used as output folder ({error.strerror})") from error
-        with store.lock():
-            yield cls(root, store, LocalEngine(workers))
+        engine = LocalEngine(workers)
+        with store.lock(), contextlib.closing(engine):
+            yield cls(root, store, engine)
 
     def remember(self, **roles: Json) -> None:
         """Write down where the artifacts of the newest run lie, by role."""

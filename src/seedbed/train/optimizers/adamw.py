@@ -1,8 +1,8 @@
 """AdamW: Adam with weight decay that acts on the weights, not through the gradient.
 
 What      First and second moments of the gradient, bias-corrected, give each weight its own step; matrices also shrink
-          towards zero in proportion to the learning rate. Vectors (norm gains) and embeddings' rows that are matrices
-          by shape follow their shape: what has two axes decays, what has one does not.
+          towards zero in proportion to the learning rate. What has two axes decays (projections, the embedding); what
+          has one (the gains of norms) does not.
 Source    Loshchilov & Hutter 2019, arXiv 1711.05101, algorithm 2; beta2 and decay as in Brown et al. 2020 (GPT-3),
           arXiv 2005.14165, appendix B. The update is torch.optim.AdamW's.
 Formula   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2

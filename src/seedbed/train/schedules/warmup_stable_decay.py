@@ -6,7 +6,7 @@ Source    Hu et al. 2024 (MiniCPM), arXiv 2404.06395, section 4; the 1 - sqrt de
           2405.18392, section 3.
 Formula   x = progress through the decay, 0 to 1
           warm-up: tokens / warmup;  stable: 1
-          one_minus_sqrt: 1 - sqrt(x);  linear: 1 - x;  exponential: half_life_factor^x, ended at that factor
+          one_minus_sqrt: 1 - sqrt(x);  linear: 1 - x;  exponential: exponential_floor^x
 Shapes    tokens, total_tokens -> factor
 Units     tokens; fractions of total_tokens; the factor is a fraction of the peak rate
 Fidelity  Adapted: MiniCPM's exponential decay is 0.5^((s - S) / T) with T in steps of its run; here it falls to
