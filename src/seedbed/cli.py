@@ -134,7 +134,7 @@ def curate(inputs: list[str], out: Out, recipe: str = "fineweb_en", sets: Set = 
 
 
 def _print_ledger(out: Path) -> None:
-    ledger = json.loads((out / "ledger.json").read_text())
+    ledger = json.loads((out / "ledger.json").read_text(encoding="utf-8"))
     rows: list[list[Any]] = [["read", ledger["read"]], ["kept", ledger["kept"]]]
     rows += [[f"  dropped: {reason}", n] for reason, n in ledger["dropped"].items()]
     rows += [[f"  errored: {kind}", n] for kind, n in ledger["errored"].items()]

@@ -61,7 +61,6 @@ class ComparePlan:
         ceiling: the clean-label arm, or empty.
         seeds: how often each arm is trained; the seed sets start and order, the same for every arm.
         equal_cost: also train the baseline longer, by what each method's choosing cost.
-        auxiliary: how small models that methods need are trained (their tokens, size and rate are the method's).
     """
 
     arms: tuple[Arm, ...]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from seedbed.core.errors import SeedbedError
+from seedbed.engine import progress
 from seedbed.engine.contract import Tick
 from seedbed.engine.local import LocalEngine
 
@@ -36,7 +37,10 @@ def die(task: int, tick: Tick) -> int:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_results_come_in_the_order_of_the_tasks(workers: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_come_in_the_order_of_the_tasks(
+    workers: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SHORT_SECONDS", 0.0)
     with contextlib.closing(LocalEngine(workers)) as engine:
         found = engine.run(square, list(range(8)), label="square", total=8, unit="tasks")
         assert engine.run(square, [3, 1], label="again", total=2, unit="tasks") == [9, 1]

@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from seedbed.stats.sampling import gumbels, keys_of, mix64, order_by, uniforms
+from seedbed.stats.sampling import gumbels, keys_of, mix64, order_by, permuted, uniforms
 
 
 def test_mix64_gives_the_published_stream_of_splitmix64():
@@ -38,3 +39,14 @@ def test_keys_are_the_first_eight_bytes_little_endian():
 
 def test_order_by_breaks_ties_by_the_smaller_word():
     assert order_by(np.array([1.0, 2.0, 1.0]), np.array([9, 0, 3], np.uint64)).tolist() == [1, 2, 0]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 65, 1000])
+def test_permuted_is_a_permutation_that_the_seed_draws(size: int) -> None:
+    one, other = ([permuted(i, size, seed) for i in range(size)] for seed in (5, 6))
+    assert sorted(one) == sorted(other) == list(range(size))
+    if size >= 64:
+        assert one != other
+        steps = np.abs(np.diff(one))
+        assert np.mean(steps == 1) < 0.1  # neighbours do not stay neighbours
+        assert abs(np.corrcoef(np.arange(size), one)[0, 1]) < 0.3

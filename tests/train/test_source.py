@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from seedbed.core.errors import SeedbedError
-from seedbed.train.source import TokenSource, document_keys, mix, unit_interval
+from seedbed.stats.sampling import mix64 as mix
+from seedbed.stats.sampling import permuted
+from seedbed.train.source import TokenSource, document_keys, unit_interval
 from tests.train.markov_language import END, ids, shards, source
 
 T = 8
@@ -37,8 +39,11 @@ def test_sequences_overlap_by_one_token_and_cover_an_epoch_but_its_tail():
     count = (total - 1) // T
     sequences = stream(made, count + 1)
     assert [made.epoch(i) for i in (0, count - 1, count, 2 * count)] == [0, 0, 1, 2]
-    flat = [sequences[0][0]]
-    for sequence in sequences[:count]:
+    places = [made._locate(i)[1] for i in range(count)]
+    assert sorted(places) == list(range(count)) != places
+    in_stream = [sequence for _, sequence in sorted(zip(places, sequences[:count], strict=True))]
+    flat = [in_stream[0][0]]
+    for sequence in in_stream:
         assert len(sequence) == T + 1
         assert sequence[0] == flat[-1]
         flat += sequence[1:]

@@ -64,7 +64,7 @@ class Artifact:
     @property
     def manifest(self) -> dict[str, Json]:
         """The manifest as written."""
-        return cast("dict[str, Json]", json.loads((self.path / "manifest.json").read_text()))
+        return cast("dict[str, Json]", json.loads((self.path / "manifest.json").read_text(encoding="utf-8")))
 
     @property
     def fingerprint(self) -> str:
@@ -138,7 +138,7 @@ class Store:
     def logged(self) -> dict[str, dict[str, Json]]:
         """Artifact name -> what was logged of its making."""
         file = self.path / "run_log.json"
-        return cast("dict[str, dict[str, Json]]", json.loads(file.read_text())) if file.exists() else {}
+        return cast("dict[str, dict[str, Json]]", json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
 
     def all(self) -> list[Artifact]:
         """Every finished artifact, by name."""
@@ -167,7 +167,7 @@ class Draft:
         """The receipt of a finished file whose bytes still verify, else None."""
         note = self.path / f".{name}.receipt"
         try:
-            receipt = cast("dict[str, Json]", json.loads(note.read_text()))
+            receipt = cast("dict[str, Json]", json.loads(note.read_text(encoding="utf-8")))
             return receipt if hash_file(self.path / name) == receipt["hash"] else None
         except (OSError, ValueError, KeyError):
             return None
@@ -219,7 +219,10 @@ class Draft:
 
     def finish(self, about: Mapping[str, Json]) -> Artifact:
         """Write the manifest over all receipts and give the folder its final name."""
-        receipts = [cast("dict[str, Json]", json.loads(f.read_text())) for f in sorted(self.path.glob(".*.receipt"))]
+        receipts = [
+            cast("dict[str, Json]", json.loads(f.read_text(encoding="utf-8")))
+            for f in sorted(self.path.glob(".*.receipt"))
+        ]
         request = self.request
         manifest: dict[str, Json] = {
             "noun": request.noun,
@@ -247,7 +250,7 @@ class Draft:
 def write_text(file: Path, text: str) -> None:
     """Write a small file aside, flush, rename."""
     aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    with aside.open("w") as handle:
+    with aside.open("w", encoding="utf-8") as handle:
         handle.write(text)
         handle.flush()
         os.fsync(handle.fileno())

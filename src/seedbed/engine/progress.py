@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+SHORT_SECONDS = 1.0
+"""Work that was shorter is not worth a line afterwards."""
+
+
 class Bar:
     """Shows how far a piece of work is. Use as a context manager; `add` as work gets done.
 
@@ -70,7 +74,7 @@ class Bar:
     ) -> None:
         if self._rich is not None:
             self._rich.stop()
-        if kind is None:
-            spent = time.monotonic() - self._start
+        spent = time.monotonic() - self._start
+        if kind is None and spent >= SHORT_SECONDS:
             speed = f"{human(self.done / max(spent, 1e-9), self.unit)}/s"
             print(f"{self.label}: {human(self.done, self.unit)} in {duration(spent)} ({speed})", file=self.out)

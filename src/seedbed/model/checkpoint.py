@@ -52,7 +52,7 @@ def load_model(folder: Path) -> tuple[Decoder, str | None]:
             raise SeedbedError(str(folder / WEIGHTS), what, "Copy the model folder again, whole.")
     model.load_state_dict(tensors)
     tokenizer = folder / TOKENIZER
-    return model, tokenizer.read_text() if tokenizer.exists() else None
+    return model, tokenizer.read_text(encoding="utf-8") if tokenizer.exists() else None
 
 
 def model_fingerprint(folder: Path) -> str:
@@ -66,7 +66,7 @@ def model_fingerprint(folder: Path) -> str:
 
 def _read_shape(file: Path) -> ModelShape:
     try:
-        config = cast("dict[str, Json]", json.loads(file.read_text()))
+        config = cast("dict[str, Json]", json.loads(file.read_text(encoding="utf-8")))
         version, shape = config["format"], config["shape"]
     except FileNotFoundError as error:
         raise SeedbedError(str(file), "there is no such file", "Name a folder that holds a whole model.") from error

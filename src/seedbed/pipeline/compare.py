@@ -14,7 +14,8 @@ from seedbed.core import arrow
 from seedbed.core.artifact import Artifact
 from seedbed.core.parameters import Json
 from seedbed.evaluate.comparison import COLUMNS, compare_arms
-from seedbed.pipeline.choose import Material, trained_models, weights_of
+from seedbed.model import counts
+from seedbed.pipeline.choose import Material, scores_of, trained_models, weights_of
 from seedbed.pipeline.scoring import score_runs
 from seedbed.pipeline.training import RunTask, run_all
 from seedbed.pipeline.workplace import Workplace
@@ -43,28 +44,36 @@ class ArmRun:
 
 
 def run_arms(place: Workplace, material: Material, plan: ComparePlan) -> list[ArmRun]:
-    """Every arm under every seed, and the baseline at each method's total cost."""
+    """Every arm under every seed, and the baseline at each method's total cost.
+
+    What an arm of one stage costs is known once its documents are chosen, so its longer baseline trains beside it; an
+    arm that asks its own model between stages has to be trained first.
+    """
     models = trained_models(place, material, (stage.scorer for arm in plan.arms for stage in arm.stages))
     jobs = [(arm, seed, material) for arm in plan.arms for seed in range(plan.seeds)]
-    done = _walk(place, jobs, models)
-    if plan.equal_cost:
-        done += _walk(place, _equal_cost_jobs(material, plan, done), models)
-    return done
+    known = {arm.name: _cost_of_choosing(place, material, arm, models) for arm in plan.arms if len(arm.stages) == 1}
+    longer = [job for arm in plan.arms if arm.name in known for job in _longer(material, plan, arm, known[arm.name])]
+    done = _walk(place, jobs + longer, models)
+    later = [arm for arm in plan.arms if arm.name not in known]
+    costs = {result.arm: result.flops_select for result in done}
+    return done + _walk(place, [job for arm in later for job in _longer(material, plan, arm, costs[arm.name])], models)
 
 
-def _equal_cost_jobs(material: Material, plan: ComparePlan, done: Sequence[ArmRun]) -> list[tuple[Arm, int, Material]]:
-    """The baseline, trained longer by what each method's choosing cost; costs below one step change nothing."""
-    baseline = next(arm for arm in plan.arms if arm.name == plan.baseline)
-    jobs: list[tuple[Arm, int, Material]] = []
-    for arm in plan.arms:
-        mine = next(result for result in done if result.arm == arm.name and result.seed == 0)
-        extra = round(material.plan.tokens * mine.flops_select / mine.flops_train)
-        if arm.name == plan.baseline or extra < material.plan.batch_tokens:
-            continue
-        longer = dataclasses.replace(material.plan, tokens=material.plan.tokens + extra)
-        named = dataclasses.replace(baseline, name=f"{baseline.name}@{arm.name}")
-        jobs.extend((named, seed, dataclasses.replace(material, plan=longer)) for seed in range(plan.seeds))
-    return jobs
+def _cost_of_choosing(place: Workplace, material: Material, arm: Arm, models: dict[TrainedModel, Artifact]) -> float:
+    scores = scores_of(place, material, arm.stages[0].scorer, models, None)
+    return cast(float, scores.about["flops_select"])
+
+
+def _longer(material: Material, plan: ComparePlan, arm: Arm, flops_select: float) -> list[tuple[Arm, int, Material]]:
+    """The baseline, trained longer by what the arm's choosing cost; a cost below one step changes nothing."""
+    shape = material.plan.shape
+    extra = round(flops_select / counts.training_flops(shape, 1, shape.context) * shape.context)
+    if not plan.equal_cost or arm.name == plan.baseline or extra < material.plan.batch_tokens:
+        return []
+    baseline = next(other for other in plan.arms if other.name == plan.baseline)
+    named = dataclasses.replace(baseline, name=f"{baseline.name}@{arm.name}")
+    longer = dataclasses.replace(material.plan, tokens=material.plan.tokens + extra)
+    return [(named, seed, dataclasses.replace(material, plan=longer)) for seed in range(plan.seeds)]
 
 
 @dataclasses.dataclass(frozen=True)

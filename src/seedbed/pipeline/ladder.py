@@ -56,6 +56,6 @@ def fit_into(place: Workplace, plan: LadderPlan, rows: Mapping[str, list[Json]])
     names = list(rows)
     lines = [",".join(str(rows[name][i]) for name in names) for i in range(len(rows["run"]))]
     write_text(place.out / "runs.csv", "\n".join([",".join(names), *lines]) + "\n")
-    write_text(place.out / "fit.json", (forecast.path / "fit.json").read_text())
+    write_text(place.out / "fit.json", (forecast.path / "fit.json").read_text(encoding="utf-8"))
     place.remember(forecast=forecast.path.name)
     return forecast

@@ -125,7 +125,7 @@ def _fill(task: RunTask, draft: Draft, tick: Tick) -> dict[str, Json]:
     save_model(draft.path, result.model, (task.tokenizer / "tokenizer.json").read_text(encoding="utf-8"))
     for name in ("model.safetensors", "config.json", "tokenizer.json"):
         draft.adopt(name)
-    draft.write_text("special.json", (task.tokenizer / "special.json").read_text())
+    draft.write_text("special.json", (task.tokenizer / "special.json").read_text(encoding="utf-8"))
     if task.until_tokens is None:
         shutil.rmtree(draft.path / "state", ignore_errors=True)
     return {
@@ -160,6 +160,6 @@ def open_model(folder: Path) -> LanguageModel:
     if definition is None:
         raise SeedbedError(str(folder), "holds no tokenizer.json", "Copy the model's tokenizer.json there.")
     special = folder / "special.json"
-    end = json.loads(special.read_text())["end_of_text"] if special.exists() else END_OF_TEXT
+    end = json.loads(special.read_text(encoding="utf-8"))["end_of_text"] if special.exists() else END_OF_TEXT
     encoder = Encoder(definition, end)
     return LanguageModel(decoder, encoder.end_id, definition)

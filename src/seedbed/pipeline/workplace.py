@@ -56,7 +56,7 @@ def read_index(out: str | Path, *, missing_is_empty: bool = False) -> dict[str, 
     """Role -> folder names, as the newest run left them."""
     file = Path(out) / "artifacts" / "index.json"
     if file.exists():
-        return cast("dict[str, Json]", json.loads(file.read_text()))
+        return cast("dict[str, Json]", json.loads(file.read_text(encoding="utf-8")))
     if missing_is_empty:
         return {}
     raise SeedbedError(
@@ -71,7 +71,7 @@ def read_recipe(out: str | Path) -> Recipe:
         raise SeedbedError(
             str(out), "there is no recipe.json here", "Name the folder given as --out to a finished run."
         )
-    return recipes.from_json(cast(Json, json.loads(file.read_text())))
+    return recipes.from_json(cast(Json, json.loads(file.read_text(encoding="utf-8"))))
 
 
 def curated_at(out: str | Path) -> Curated:

@@ -22,13 +22,13 @@ from seedbed.tokenize.tokenizers.byte_bpe import ByteBpe
 from seedbed.train.plan import TrainPlan
 
 VOCAB_SIZE = 2048
-TOKENS = 500_000
+TOKENS = 300_000
 
 
 def small_training(tokens: int) -> TrainPlan:
     """A decoder of 0.4 M parameters."""
-    shape = ModelShape(vocab_size=VOCAB_SIZE, d_model=96, n_layers=2, n_heads=4, context=256)
-    return dataclasses.replace(training(), shape=shape, tokens=tokens, batch_sequences=8)
+    shape = ModelShape(vocab_size=VOCAB_SIZE, d_model=96, n_layers=2, n_heads=3, context=128)
+    return dataclasses.replace(training(), shape=shape, tokens=tokens, batch_sequences=4)
 
 
 def arms(prior_tokens: int, conditional_tokens: int) -> tuple[Arm, ...]:
@@ -36,7 +36,7 @@ def arms(prior_tokens: int, conditional_tokens: int) -> tuple[Arm, ...]:
     in_domain = tuple(
         f"https://docs.example.org/{package}/*" for package, name in sample.DOMAINS.items() if name == sample.TARGET
     )
-    color = ColorFilter(prior_tokens=prior_tokens, conditional_tokens=conditional_tokens, shape=0.5)
+    color = ColorFilter(prior_tokens=prior_tokens, conditional_tokens=conditional_tokens, shape=1 / 3)
     return (
         Arm("random", (Stage(Constant(), GumbelTopK()),)),
         Arm("dsir", (Stage(Dsir(), GumbelTopK()),)),
@@ -61,7 +61,7 @@ def recipe() -> Recipe:
         curate=dataclasses.replace(curation(), shard_bytes=2 << 20),
         tokenizer=ByteBpe(vocab_size=VOCAB_SIZE),
         train=small_training(TOKENS),
-        compare=ComparePlan(arms=arms(300_000, 100_000), baseline="random", ceiling="ceiling", seeds=3),
+        compare=ComparePlan(arms=arms(200_000, 100_000), baseline="random", ceiling="ceiling", seeds=3),
         evaluate=heldout(),
     )
 

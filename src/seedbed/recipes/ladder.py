@@ -17,7 +17,7 @@ TOKENS = (100_000, 200_000, 400_000, 800_000)
 def recipe() -> Recipe:
     """Four sizes at four lengths each, on random documents, evaluated on the target domain."""
     shapes = tuple(
-        ModelShape(vocab_size=demo.VOCAB_SIZE, d_model=width, n_layers=layers, n_heads=heads, context=256)
+        ModelShape(vocab_size=demo.VOCAB_SIZE, d_model=width, n_layers=layers, n_heads=heads, context=128)
         for width, layers, heads in SIZES
     )
     return dataclasses.replace(

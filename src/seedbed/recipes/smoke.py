@@ -13,7 +13,7 @@ def recipe() -> Recipe:
     """The demo, small."""
     whole = demo.recipe()
     assert whole.train is not None
-    shape = ModelShape(vocab_size=512, d_model=32, n_layers=2, n_heads=2, context=128)
+    shape = ModelShape(vocab_size=512, d_model=32, n_layers=2, n_heads=2, context=64)
     return dataclasses.replace(
         whole,
         name="smoke",

@@ -27,7 +27,7 @@ class Encoder:
     @classmethod
     def open(cls, folder: Path) -> Encoder:
         """From an artifact's folder."""
-        told = cast("dict[str, str]", json.loads((folder / "special.json").read_text()))
+        told = cast("dict[str, str]", json.loads((folder / "special.json").read_text(encoding="utf-8")))
         return cls((folder / "tokenizer.json").read_text(encoding="utf-8"), told["end_of_text"])
 
     @cached_property

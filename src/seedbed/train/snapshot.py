@@ -124,12 +124,12 @@ def newest_snapshot(root: Path) -> Snapshot | None:
 def read_snapshot(folder: Path) -> Snapshot:
     """Read and verify one snapshot. Raises SeedbedError naming the file that does not verify."""
     try:
-        note = cast("dict[str, Json]", json.loads((folder / "state.json").read_text()))
+        note = cast("dict[str, Json]", json.loads((folder / "state.json").read_text(encoding="utf-8")))
         state = parameters.decode(State, note["state"], "state")
         for name, expected in cast("dict[str, str]", note["hashes"]).items():
             if hash_file(folder / name) != expected:
                 raise SeedbedError(str(folder / name), "its bytes are not the ones that were written")
-        described = cast("dict[str, Any]", json.loads((folder / "optimizer.json").read_text()))
+        described = cast("dict[str, Any]", json.loads((folder / "optimizer.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, SeedbedError) and error.where.startswith(str(folder)):
             raise

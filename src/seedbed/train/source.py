@@ -21,6 +21,7 @@ import pyarrow as pa
 from seedbed.core import arrow
 from seedbed.core.errors import SeedbedError
 from seedbed.core.fingerprint import hash_bytes
+from seedbed.stats.sampling import mix64, permuted
 
 Keys = npt.NDArray[np.uint64]
 IntArray = npt.NDArray[np.int64]
@@ -123,14 +124,14 @@ class TokenSource:
         return document_S[filled], begin_S[filled], stop_S[filled]
 
     def _locate(self, index: int) -> tuple[int, int]:
-        """(epoch, sequence within the epoch)."""
+        """(epoch, sequence within the epoch's stream)."""
         number = 0
         while True:
             if number == len(self._sequences):
                 tokens = int((self._readings(number) * self._size_N).sum())
                 self._sequences.append(max(0, (tokens - 1) // self.context))
             if index < self._sequences[number]:
-                return number, index
+                return number, permuted(index, self._sequences[number], self._stream ^ number)
             index -= self._sequences[number]
             number += 1
 
@@ -146,7 +147,7 @@ class TokenSource:
             readings_N = self._readings(number)
             document_R = np.repeat(np.arange(len(readings_N)), readings_N)
             ordinal_R = np.arange(len(document_R)) - np.repeat(np.cumsum(readings_N) - readings_N, readings_N)
-            key_R = mix(self._key_N[document_R] + ordinal_R.astype(np.uint64))
+            key_R = mix64(self._key_N[document_R] + ordinal_R.astype(np.uint64))
             order = np.lexsort((self._key_N[document_R], self._hash(_ORDER, number, key_R)))
             document_R = document_R[order]
             if len(self._epochs) == 2:
@@ -155,23 +156,14 @@ class TokenSource:
         return self._epochs[number]
 
     def _hash(self, purpose: int, number: int, key_N: Keys) -> Keys:
-        salt = mix(mix(np.array([self._stream], np.uint64)) + np.uint64(number) + np.uint64(purpose << 62))
-        return mix(key_N ^ salt)
+        salt = mix64(mix64(np.array([self._stream], np.uint64)) + np.uint64(number) + np.uint64(purpose << 62))
+        return mix64(key_N ^ salt)
 
 
 def document_keys(ids: Sequence[bytes]) -> Keys:
     """A 64-bit hash of each 16-byte id."""
     halves = np.frombuffer(b"".join(ids), "<u8").reshape(-1, 2).astype(np.uint64)
-    return mix(halves[:, 0] ^ mix(halves[:, 1]))
-
-
-def mix(key_N: Keys) -> Keys:
-    """The finaliser of SplitMix64 (Steele, Lea & Flood 2014): a bijection that spreads every bit over all."""
-    with np.errstate(over="ignore"):
-        key_N = key_N + np.uint64(0x9E3779B97F4A7C15)
-        key_N = (key_N ^ (key_N >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        key_N = (key_N ^ (key_N >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return key_N ^ (key_N >> np.uint64(31))
+    return mix64(halves[:, 0] ^ mix64(halves[:, 1]))
 
 
 def unit_interval(key_N: Keys) -> npt.NDArray[np.float64]:

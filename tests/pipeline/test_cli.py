@@ -1,0 +1,92 @@
+"""The command line as a stranger meets it: help, exit codes, errors that mend, and machine-readable answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+VERBS = ("methods", "show", "run", "curate", "tokenize", "select", "compare", "train", "evaluate", "predict")
+VERBS += ("report", "diff", "status", "why", "what-if")
+
+
+def seedbed(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "seedbed", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_help_names_every_verb_and_each_has_its_own() -> None:
+    told = seedbed("--help")
+    assert told.returncode == 0
+    from typer.main import get_command
+
+    from seedbed.cli import app
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert set(commands) == set(VERBS)
+    assert all(command.help for command in commands.values())
+    assert all(verb in told.stdout for verb in VERBS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["curate", "missing/", "--out", "o"], 1, "no such file or folder"),
+        (["curate", "x.txt", "--out", "o", "--set", "curate.filters.gopher_quality.min_wordz=3"], 2, "Did you mean"),
+        (["curate", "x.txt", "--out", "o", "--set", "nonsense"], 2, "Write --set PATH=VALUE"),
+        (["curate", "x.txt", "--out", "o", "--recipe", "fineweb_em"], 2, "Did you mean 'fineweb_en'"),
+        (["curate", "x.txt"], 2, "--out"),
+        (["run", "fineweb_en", "--out", "o"], 2, "names no input"),
+        (["why", "abc", "--in", "empty"], 1, "not the output folder"),
+        (["status", "empty"], 1, "not an output folder"),
+        (["evaluate", "empty", "--text", "x.txt"], 1, "config.json"),
+        (["methods", "zzzz"], 2, "no method"),
+        (["what-if", "empty"], 2, "nothing is to be changed"),
+        (["predict", "fit", "none.csv"], 1, "none.csv"),
+        (["frobnicate"], 2, "No such command"),
+    ],
+)
+def test_errors_say_what_where_and_how_to_mend_it(
+    tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    (tmp_path / "x.txt").write_text("A text.")
+    (tmp_path / "empty").mkdir()
+    told = seedbed(*arguments, cwd=tmp_path)
+    assert told.returncode == code, told.stderr
+    assert message in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_methods_are_listed_searched_and_shown() -> None:
+    assert "curate.filters.gopher_quality" in seedbed("methods").stdout
+    found = seedbed("methods", "importance").stdout
+    assert "select.scorers.dsir" in found
+    assert "gopher" not in found
+    assert "Fidelity" in seedbed("methods", "color_filter").stdout
+
+
+def test_show_says_what_a_recipe_will_need() -> None:
+    told = seedbed("show", "smoke", "--set", "compare.seeds=5").stdout
+    assert "seeds: 5" in told
+    for line in ("records (estimated)", "tokens before filters", "FLOP", "disk"):
+        assert line in told
+
+
+def test_a_folder_from_the_shell(corpus: Path, tmp_path: Path) -> None:
+    done = seedbed("curate", str(corpus), "--out", "o", "--workers", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "exact.duplicate" in done.stdout
+    ledger = json.loads((tmp_path / "o" / "ledger.json").read_text())
+    assert ledger["read"] == ledger["kept"] + sum(ledger["dropped"].values()) + sum(ledger["errored"].values())
+    states = {row["state"] for row in json.loads(seedbed("status", "o", "--json", cwd=tmp_path).stdout)}
+    assert states == {"in use"}
+    what_if = seedbed("what-if", "o", "--set", "curate.filters.gopher_quality.min_words=100000", cwd=tmp_path).stdout
+    assert "0 documents would newly be kept" in what_if
+    life = json.loads(seedbed("why", "https://a.example/0", "--in", "o", "--json", cwd=tmp_path).stdout)
+    assert life["url"] == "https://a.example/0"
+    same = seedbed("diff", "fineweb_en", "o", cwd=tmp_path).stdout
+    assert "inputs" in same
+    assert "gopher" not in same
