@@ -10,6 +10,7 @@ import hashlib
 import json
 from importlib import metadata
 from pathlib import Path
+from unicodedata import unidata_version
 
 import xxhash
 
@@ -48,5 +49,5 @@ def hash_file(file: Path) -> str:
 
 
 def library_versions(*names: str) -> dict[str, Json]:
-    """Installed versions of the libraries that shape an output."""
-    return {name: metadata.version(name) for name in sorted(names)}
+    """Installed versions of the distributions that shape an output; "unicodedata" is Python's Unicode tables."""
+    return {n: unidata_version if n == "unicodedata" else metadata.version(n) for n in sorted(names)}

@@ -82,6 +82,8 @@ class Extractor(Method):
 class Edit(Method):
     """Changes text. The same documents come out in the same order; only the text column may differ."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("unicodedata",)
+
     def edit(self, documents: DocumentBatch) -> list[str]:
         """The new text of every document."""
         raise NotImplementedError
@@ -105,6 +107,7 @@ class Rule:
 class Filter(Method):
     """Measures documents; rules over the measurements are a second, cheap pass, so that thresholds replay."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("unicodedata",)
     signals: ClassVar[tuple[Signal, ...]] = ()
     rules: ClassVar[tuple[Rule, ...]] = ()
 
@@ -144,6 +147,7 @@ class Filter(Method):
 class Deduper(Method):
     """Finds documents that are the same. Which of them survives is decided later, among those that pass the rules."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("unicodedata",)
     signals: ClassVar[tuple[Signal, ...]] = ()
     """Columns of a signature, usually of kind "hash". Fixed by the parameters; see `signature_signals`."""
 

@@ -33,7 +33,7 @@ from seedbed.text.kernel import Bytes, Hashes, Ints
 class Exact(Deduper):
     """Which differences between two texts do not count."""
 
-    libraries: ClassVar[tuple[str, ...]] = ("xxhash",)
+    libraries: ClassVar[tuple[str, ...]] = ("unicodedata", "xxhash")
     signals: ClassVar[tuple[Signal, ...]] = (
         Signal("text_hash_high", "upper 64 bits of the hash", "hash"),
         Signal("text_hash_low", "lower 64 bits of the hash", "hash"),
