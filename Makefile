@@ -39,7 +39,7 @@ demo: $(READY) ## curate, select, train and compare on the shipped sample, into 
 	$(BIN)/seedbed run demo --out runs/demo
 
 test: $(READY) ## all tests, in JOBS processes; some of them: make test ARGS="tests/curate -k size"
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: check-format check-lint check-types check-imports check-docs ## format, lint, types, import contracts, generated docs
 

@@ -7,7 +7,6 @@ import pytest
 
 from seedbed.core.errors import SeedbedError
 from seedbed.stats.sampling import mix64 as mix
-from seedbed.stats.sampling import permuted
 from seedbed.train.source import TokenSource, document_keys, unit_interval
 from tests.train.markov_language import END, ids, shards, source
 

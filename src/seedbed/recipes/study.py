@@ -18,7 +18,7 @@ VOCAB_SIZE = 4096
 
 def training() -> TrainPlan:
     """A Llama-style decoder of some 0.7 M parameters."""
-    shape = ModelShape(vocab_size=VOCAB_SIZE, d_model=96, n_layers=3, n_heads=3, context=256)
+    shape = ModelShape(vocab_size=VOCAB_SIZE, d_model=96, n_layers=3, n_heads=4, context=256)
     return TrainPlan(
         shape=shape,
         objective=CausalLM(),
