@@ -31,7 +31,7 @@ def tree(out: Path) -> dict[str, bytes]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--recipe", default="smoke")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
@@ -49,7 +49,7 @@ def main() -> int:
                 process = subprocess.Popen(
                     [*command, str(broken)], stderr=errors, stdout=subprocess.DEVNULL, start_new_session=True
                 )
-                seconds = moments.uniform(1.0, 1.0 + 2 * length / asked.kills + 4)
+                seconds = moments.uniform(2.0, 2.0 + length / 2)
                 try:
                     process.wait(seconds)
                     rows.append([number, f"{seconds:.2f}", "finished before the kill"])

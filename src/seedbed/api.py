@@ -213,7 +213,7 @@ def load_fit(fitted: str | Path) -> FittedLaw:
     from seedbed.predict.contract import Law
 
     told = cast("dict[str, Json]", _read_json(Path(fitted)))
-    if "law" not in told:
+    if not isinstance(told.get("law"), str):
         raise SeedbedError(
             str(fitted), "is no fitted law", "Make one with `seedbed predict fit RUNS.csv --out fit.json`."
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 from seedbed.core import arrow
 from seedbed.core.artifact import Artifact
@@ -145,9 +145,14 @@ def compare_into(
         for domain, summary in summaries[arm.run.path.name].items()
     ]
     comparison = compare_arms(arrow.table({name: [row[name] for row in rows] for name in COLUMNS}), plan.baseline)
+    for name in {arm.arm for arm in arms}:  # seconds differ from run to run: they go to the log, not to the index
+        spent = next(cast(float, row["seconds_select"]) for row in rows if row["arm"] == name)
+        place.store.log(f"choosing {name}", cpu_seconds=spent)
     verdict: list[Json] = list(comparison.sentences(evaluation.target))
-    result: dict[str, Json] = {"verdict": verdict, "target": evaluation.target, "ceiling": plan.ceiling}
+    result: dict[str, Any] = {"verdict": verdict, "target": evaluation.target, "ceiling": plan.ceiling}
     result.update(rows=list[Json](rows), **comparison.to_json())
+    for row in (*result["rows"], *result["arms"]):
+        row.pop("seconds_select")
     place.remember(compare=result)
     return result
 

@@ -99,7 +99,7 @@ def _comparison(out: Path, result: Mapping[str, Any]) -> Comparison:
     return Comparison(
         verdict=(said,) if isinstance(said, str) else tuple(said),
         target=target,
-        arms=tuple(_arm(name, result, [row for row in rows if row["arm"] == name]) for name in names),
+        arms=tuple(_arm(out, name, result, [row for row in rows if row["arm"] == name]) for name in names),
         notes=tuple(str(note) for note in result["notes"]),
         domains=tuple((domain, _means(rows, names, domain)) for domain in domains),
         curves=tuple(_curves(out, [row for row in rows if row["domain"] == target])),
@@ -115,7 +115,7 @@ def _means(rows: Sequence[Mapping[str, Any]], names: Sequence[str], domain: str)
     return found
 
 
-def _arm(name: str, result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> ArmResult:
+def _arm(out: Path, name: str, result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> ArmResult:
     target = result["target"]
     summary = next(arm for arm in result["arms"] if (arm["arm"], arm["domain"]) == (name, target))
     differences = {d["terms"]: d for d in result["differences"] if (d["arm"], d["domain"]) == (name, target)}
@@ -130,7 +130,7 @@ def _arm(name: str, result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
         at_equal_cost=intervals.get("equal total cost"),
         flops_select=summary["flops_select"],
         flops_train=summary["flops_train"],
-        seconds_select=summary["seconds_select"],
+        seconds_select=_seconds(Store(out).logged().get(f"choosing {name}", {}), "cpu_seconds"),
         tokens=summary["tokens"],
         unique_tokens=float(np.mean([row["chosen_tokens"][0] for row in rows])) if single else None,
         epochs=float(np.mean([row["epochs"] for row in rows])) if single else None,

@@ -182,7 +182,7 @@ class ChinchillaFit:
         """Everything needed to forecast again, with the coefficients and warnings for the reader."""
         stored = {field.name: _lists(getattr(self, field.name)) for field in dataclasses.fields(self)}
         readable: dict[str, Json] = {"coefficients": dict(self.coefficients), "warnings": list(self.warnings)}
-        return {**stored, **readable}
+        return {"law": Chinchilla.name(), **stored, **readable}
 
     def _log_losses(self, params_RP: FloatArray, params: float, tokens: float) -> FloatArray:
         x, y = np.log(params) - self.centre[0], np.log(tokens) - self.centre[1]
