@@ -9,6 +9,8 @@ Everything the command line does is a short call here, on the same objects. Heav
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +21,22 @@ __version__ = "0.1.0"
 __all__ = ["Corpus", "compare", "curate", "evaluate", "fit", "run", "select", "tokenize", "train"]
 
 
-def __getattr__(name: str) -> Any:
-    if name in __all__:
+class _Door(ModuleType):
+    """Rooms and verbs share names: `seedbed.curate` is the verb, `from seedbed.curate import ...` reaches the room."""
+
+
+def _verb(name: str) -> property:
+    """A name of the API, loaded when asked for; importing the room of that name does not hide it."""
+
+    def get(_: ModuleType) -> Any:
         return getattr(importlib.import_module("seedbed.api"), name)
-    raise AttributeError(f"module 'seedbed' has no attribute {name!r}")
+
+    def keep(_: ModuleType, room: object) -> None:
+        """The import system sets a room on its parent; the verb stays."""
+
+    return property(get, keep)
+
+
+for _name in __all__:
+    setattr(_Door, _name, _verb(_name))
+sys.modules[__name__].__class__ = _Door

@@ -90,3 +90,13 @@ def test_a_folder_from_the_shell(corpus: Path, tmp_path: Path) -> None:
     same = seedbed("diff", "fineweb_en", "o", cwd=tmp_path).stdout
     assert "inputs" in same
     assert "gopher" not in same
+
+
+def test_a_verb_stays_a_verb_when_its_room_is_imported() -> None:
+    program = (
+        "import seedbed as sb; import seedbed.select.run, seedbed.curate.run, seedbed.train.plan\n"
+        "from seedbed.tokenize.run import Pool\n"
+        "assert all(callable(getattr(sb, name)) for name in sb.__all__), sb.select\n"
+        "assert sb.curate.__module__ == 'seedbed.api' and 'torch' not in __import__('sys').modules"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
