@@ -79,7 +79,8 @@ def _gunzip(raw: BinaryIO) -> Iterator[bytes]:
             if member.eof:
                 member, member_start, members, fed = zlib.decompressobj(31), given, members + 1, False
     if fed or not members:
-        raise BrokenStream("truncated_gzip", f"the file ends inside gzip member {members}, at byte {raw.tell()}")
+        message = f"the file ends inside gzip member {members}, at byte {raw.tell()}"
+        raise BrokenStream("truncated_gzip", message, member_start)  # damage can also make a member swallow the rest
 
 
 def _before_break(member: zlib._Decompress, pending: bytes) -> bytes:  # pyright: ignore[reportPrivateUsage]

@@ -205,8 +205,8 @@ def _blocks(file: Path, max_bytes: int) -> Iterator[_Block]:
     elif failure is not None:
         feed.drain()  # a damaged member can break the framing before it fails its checksum
     suspect = feed.broken.suspect_from if feed.broken is not None else None
-    if feed.broken is not None and held is not None and suspect is not None and held.offset >= suspect:
-        raise _Break(held.offset, held.content, feed.broken.kind, feed.broken.message)
+    if failure is not None and held is not None and suspect is not None and held.offset >= suspect:
+        raise _Break(held.offset, held.content, *failure)
     if failure is None:
         if held is not None:
             yield held
