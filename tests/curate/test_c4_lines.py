@@ -72,7 +72,7 @@ def one_pass(text, terminal):
 @settings(deadline=None, database=None, max_examples=100)
 @given(TEXTS, st.booleans())
 def test_edit_then_filter_is_the_one_pass_original(texts, terminal):
-    edited = C4Lines(terminal_punctuation=terminal).edit(DocumentBatch.of(texts))
+    edited = C4Lines(terminal_punctuation=terminal).edit(DocumentBatch.of(texts)).texts.to_pylist()
     method = C4Quality()
     failures = method.failures(method.measure(DocumentBatch.of(edited)))
     for row, text in enumerate(texts):
@@ -81,7 +81,7 @@ def test_edit_then_filter_is_the_one_pass_original(texts, terminal):
 
 
 def edit(text, **parameters):
-    return C4Lines(**parameters).edit(DocumentBatch.of([text]))[0]
+    return C4Lines(**parameters).edit(DocumentBatch.of([text])).texts[0].as_py()
 
 
 def test_line_rules_by_hand():

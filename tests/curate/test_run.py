@@ -21,7 +21,7 @@ import pytest
 from seedbed import api
 from seedbed.core import artifact as artifacts
 from seedbed.core.errors import RecipeError, SeedbedError
-from seedbed.core.nouns import DocumentBatch
+from seedbed.core.nouns import DOCUMENTS, DocumentBatch
 from seedbed.curate.filters.size import Size
 from seedbed.pipeline import data
 from seedbed.pipeline.workplace import Workplace
@@ -62,7 +62,7 @@ def test_every_record_is_accounted_for(corpus: Path, done: Path, tmp_path: Path)
     assert ledger["read"] == ledger["kept"] + sum(ledger["dropped"].values()) + sum(ledger["errored"].values())
     assert ledger["ignored_files"] == ["ignored.css"]
     kept = pq.read_table(done / "documents")
-    assert kept.column_names == ["id", "text", "url", "source", "language"]
+    assert kept.column_names == DOCUMENTS.names
     assert kept.num_rows == ledger["kept"] >= 20
     assert set(kept.column("language").to_pylist()) == {"en"}
     assert ledger["dropped"]["exact.duplicate"] == 4

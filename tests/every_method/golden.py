@@ -70,7 +70,7 @@ def output(method: Method) -> dict[str, Any]:
     """What a method gives for the zoo, as plain JSON."""
     documents = DocumentBatch.of(list(ZOO))
     if isinstance(method, Edit):
-        return {"texts": method.edit(documents)}
+        return {"texts": method.edit(documents).texts.to_pylist()}
     if isinstance(method, Filter):
         signals = method.measure(documents)
         failures = {rule: broken.tolist() for rule, broken in method.failures(signals).items()}

@@ -99,7 +99,7 @@ def test_no_documents_and_a_null_text(decoder):
     assert model.document_losses(tokenised([])).shape == (0,)
     assert [len(part) for part in model.log_likelihoods(DocumentBatch.of([]))] == [0, 0]
     rows = arrow.table(
-        {name: ["w3" if name == "text" else ""] for name in DOCUMENTS.names if name != "id"} | {"id": [b"x" * 16]},
+        {name: ["w3" if name == "text" else ""] for name in DOCUMENTS.names} | {"id": [b"x" * 16], "offset": [0]},
         DOCUMENTS,
     )
     assert model.log_likelihoods(DocumentBatch(rows))[1].tolist() == [1]

@@ -128,6 +128,11 @@ def concat(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
     return cast(pa.Table, _pa.concat_tables(list(tables)))
 
 
+def join(arrays: Sequence[pa.Array[Any]]) -> pa.Array[Any]:
+    """Arrays of one type behind one another."""
+    return arrays[0] if len(arrays) == 1 else cast("pa.Array[Any]", _pa.concat_arrays(list(arrays)))
+
+
 def take(rows: pa.Table, indices: npt.NDArray[Any]) -> pa.Table:
     """The rows at `indices`, in that order."""
     return cast(pa.Table, cast(Any, rows).take(pa.array(indices, pa.int64())))

@@ -23,6 +23,10 @@ DOCUMENTS = pa.schema(
         arrow.field("url", pa.large_string()),
         arrow.field("source", pa.large_string(), unit="file below the input root, or the record's own source"),
         arrow.field("language", pa.large_string(), unit="ISO 639 code, empty where not known"),
+        arrow.field("date", pa.large_string(), unit="ISO 8601 in UTC, empty where not known"),
+        arrow.field("file", pa.large_string(), unit="path below the input root"),
+        arrow.field("offset", pa.int64(), unit="byte, line or row of the record in its file"),
+        arrow.field("metadata", pa.large_string(), unit="JSON object of what else the record knew, or empty"),
     ]
 )
 """A text. Shards keep the order of reading; signals share their row order."""
@@ -39,6 +43,16 @@ EVENTS = pa.schema(
     ]
 )
 """A record that did not become a document, or a document a method failed on."""
+
+SPANS = pa.schema(
+    [
+        arrow.field("row", pa.int64(), unit="row of the document in its batch; in a stored shard, in the shard"),
+        arrow.field("start", pa.int64(), unit="byte of the text before the edit"),
+        arrow.field("end", pa.int64(), unit="byte of the text before the edit"),
+        arrow.field("kind", pa.large_string(), unit="why: email, iban, duplicate_line, ..."),
+    ]
+)
+"""A passage that an edit cut or masked: where it stood, never what it said."""
 
 DECISIONS = pa.schema(
     [
@@ -126,13 +140,14 @@ class DocumentBatch:
         return self.rows.num_rows
 
     @classmethod
-    def of(cls, texts: list[str], **columns: list[str]) -> DocumentBatch:
+    def of(cls, texts: list[str], **columns: list[str] | list[int]) -> DocumentBatch:
         """Documents made from texts in memory, for tests and notebooks; ids hash position and text."""
         from seedbed.core.fingerprint import hash_bytes
 
         given: dict[str, Any] = {"text": texts, **columns}
-        for name in ("url", "source", "language"):
+        for name in ("url", "source", "language", "date", "file", "metadata"):
             given.setdefault(name, [""] * len(texts))
+        given.setdefault("offset", list(range(len(texts))))
         encoded = (text.encode("utf-8", "surrogatepass") for text in texts)
         given["id"] = [hash_bytes(i.to_bytes(8, "little"), text) for i, text in enumerate(encoded)]
         return cls(arrow.table({name: given[name] for name in DOCUMENTS.names}, DOCUMENTS))
@@ -151,7 +166,7 @@ class DocumentBatch:
         return self.derive(_texts)
 
     def column(self, name: str) -> list[str]:
-        """url, source or language as Python strings; missing values are empty."""
+        """url, source, language, date, file or metadata as Python strings; missing values are empty."""
         return [value or "" for value in arrow.strings(self.rows, name)]
 
     @property

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from seedbed.core import arrow
 from seedbed.core.method import Method
-from seedbed.core.nouns import DocumentBatch, Signal, signals_schema
+from seedbed.core.nouns import SPANS, DocumentBatch, Signal, signals_schema
 from seedbed.core.parameters import Json
 
 BoolArray = npt.NDArray[np.bool_]
@@ -36,6 +36,8 @@ class Record:
         kind: "html" goes to the extractor; "text" already is text; "drop" is no text (`reason` says why).
         text: the text of a "text" record.
         url, source, language: as far as the record knows them.
+        date: when it was fetched or written, ISO 8601 in UTC.
+        metadata: what else the record knew, a JSON object as text.
         charset: the declared encoding of an "html" record, or empty.
         reason: why a "drop" record is dropped: `not_a_response`, `not_html`, `http_status`, ...
         error: (type, message) of a record that could not be read; it is quarantined.
@@ -48,6 +50,8 @@ class Record:
     url: str = ""
     source: str = ""
     language: str = ""
+    date: str = ""
+    metadata: str = ""
     charset: str = ""
     reason: str = ""
     error: tuple[str, str] | None = None
@@ -79,13 +83,35 @@ class Extractor(Method):
         raise NotImplementedError
 
 
+@dataclasses.dataclass(frozen=True)
+class Edited:
+    """What an edit made of a batch.
+
+    Args:
+        texts: the new text of every document, a large_string array.
+        spans: passages cut or masked, in schema SPANS; rows count within the batch. None where the edit tells none.
+    """
+
+    texts: pa.Array[Any]
+    spans: pa.Table | None = None
+
+    @classmethod
+    def of(cls, texts: list[str], spans: pa.Table | None = None) -> Edited:
+        """From Python strings."""
+        return cls(arrow.column(texts, pa.large_string()), spans)
+
+    def told(self) -> pa.Table:
+        """The spans, an empty table where there are none."""
+        return self.spans if self.spans is not None else arrow.concat([], SPANS)
+
+
 class Edit(Method):
     """Changes text. The same documents come out in the same order; only the text column may differ."""
 
     libraries: ClassVar[tuple[str, ...]] = ("unicodedata",)
 
-    def edit(self, documents: DocumentBatch) -> list[str]:
-        """The new text of every document."""
+    def edit(self, documents: DocumentBatch) -> Edited:
+        """The new text of every document, and which passages went."""
         raise NotImplementedError
 
 

@@ -18,9 +18,9 @@ import pyarrow as pa
 from seedbed.core import arrow
 from seedbed.core.artifact import Draft
 from seedbed.core.fingerprint import hash_bytes
-from seedbed.core.nouns import DOCUMENTS, EVENTS, DocumentBatch, signals_schema
+from seedbed.core.nouns import DOCUMENTS, EVENTS, SPANS, DocumentBatch, signals_schema
 from seedbed.core.parameters import Json
-from seedbed.curate.contract import Deduper, Edit, Extractor, Filter, Record
+from seedbed.curate.contract import Deduper, Edit, Edited, Extractor, Filter, Record
 from seedbed.curate.sources import Source
 from seedbed.engine.contract import Tick
 
@@ -138,7 +138,9 @@ def _document(
             return None
     text = text.encode("utf-8", "replace").decode()  # lone surrogates cannot be stored
     given = {"url": record.url, "source": record.source or source.relative, "language": record.language}
-    return {"id": key, "text": text, **{name: v.encode("utf-8", "replace").decode() for name, v in given.items()}}
+    given |= {"date": record.date, "file": source.relative, "metadata": record.metadata}
+    told = {name: value.encode("utf-8", "replace").decode() for name, value in given.items()}
+    return {"id": key, "text": text, "offset": record.offset, **told}
 
 
 def error_columns(error: Exception) -> dict[str, str]:
@@ -156,22 +158,35 @@ def batches(shard: Path) -> Iterator[DocumentBatch]:
 
 def edit_shard(task: EditTask, tick: Tick) -> None:
     """EditTask -> the same rows with new text; a document the edit fails on keeps its row and is quarantined."""
-    name, events_name = f"part-{task.name}.parquet", f"events-{task.name}.parquet"
-    if not (task.draft.receipt(name) and task.draft.receipt(events_name)):
+    names = [f"{stem}-{task.name}.parquet" for stem in ("part", "spans", "events")]
+    if not all(task.draft.receipt(name) for name in names):
         events: list[dict[str, Any]] = []
+        spans: list[pa.Table] = []
 
         def fill(file: Path) -> int:
             events.clear()
+            spans.clear()
             with arrow.ParquetStream(file, DOCUMENTS) as out:
                 for batch in batches(task.shard):
-                    pieces = _pieces(batch, task.edit.edit, [""], task.edit.path(), events)
-                    texts = pa.array([text for piece in pieces for text in piece], pa.large_string())
-                    out.add(arrow.replace(batch.rows, "text", texts))
+                    pieces = _pieces(batch, task.edit.edit, Edited.of([""]), task.edit.path(), events)
+                    out.add(arrow.replace(batch.rows, "text", arrow.join([piece.texts for piece in pieces])))
+                    spans.append(_placed(pieces, out.rows - len(batch)))
                 return out.rows
 
-        task.draft.write(name, fill)
-        task.draft.write_table(events_name, pa.Table.from_pylist(events, EVENTS))
+        task.draft.write(names[0], fill)
+        task.draft.write_table(names[1], arrow.concat(spans, SPANS))
+        task.draft.write_table(names[2], pa.Table.from_pylist(events, EVENTS))
     tick(arrow.n_rows(task.shard))
+
+
+def _placed(pieces: list[Edited], start: int) -> pa.Table:
+    """The spans of a batch given in pieces, its first row being row `start` of the shard."""
+    tables: list[pa.Table] = []
+    for piece in pieces:
+        rows = piece.told()
+        tables.append(arrow.replace(rows, "row", pa.array(arrow.numpy(rows, "row") + start, pa.int64())))
+        start += len(piece.texts)
+    return arrow.concat(tables, SPANS)
 
 
 def measure_shard(task: MeasureTask, tick: Tick) -> None:
@@ -245,12 +260,12 @@ def keep_shard(task: KeepTask, tick: Tick) -> None:
                 for rows in arrow.row_groups(task.shard):
                     take: npt.NDArray[np.int64] = np.flatnonzero(kept[start : start + rows.num_rows]).astype(np.int64)
                     chosen = arrow.take(rows, take)
-                    columns: dict[str, Any] = {c: chosen.column(c) for c in ("text", "url", "source", "language")}
+                    columns: dict[str, Any] = {c: chosen.column(c) for c in DOCUMENTS.names}
                     hexed = pa.array([key.hex() for key in DocumentBatch(chosen).ids], pa.string())
                     if languages is not None:
                         found = [languages[start + int(i)] for i in take]
                         columns["language"] = arrow.column(found, pa.large_string())
-                    out.add(arrow.table({"id": hexed, **columns}, KEPT))
+                    out.add(arrow.table({**columns, "id": hexed}, KEPT))
                     start += rows.num_rows
                 return out.rows
 

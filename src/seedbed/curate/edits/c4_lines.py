@@ -31,7 +31,7 @@ from typing import Annotated
 from annotated_types import Ge
 
 from seedbed.core.nouns import DocumentBatch
-from seedbed.curate.contract import Edit
+from seedbed.curate.contract import Edit, Edited
 
 _CITATION = re.compile(r"\[(?:\d*|edit|citation needed)\]")
 _ENDS = (".", "?", "!", '"', "'")
@@ -46,9 +46,9 @@ class C4Lines(Edit):
     min_words_per_line: Annotated[int, Ge(0)] = 3
     max_word_length: Annotated[int, Ge(1)] = 1000
 
-    def edit(self, documents: DocumentBatch) -> list[str]:
+    def edit(self, documents: DocumentBatch) -> Edited:
         """The lines that stay, joined by newlines."""
-        return [self._page(text) for text in documents.texts()]
+        return Edited.of([self._page(text) for text in documents.texts()])
 
     def _page(self, text: str) -> str:
         kept = (self._line(line.strip()) for line in text.splitlines())
