@@ -83,9 +83,10 @@ def run(
     inputs: Sequence[str | Path] = (),
     settings: Settings | None = None,
     workers: int = 1,
+    engine: str = "local",
 ) -> dict[str, Json]:
     """Run a whole recipe into `out`; what is there already is not made again. Gives the index by role."""
-    return pipeline.run(load_recipe(recipe, settings), out, inputs=expand(inputs), workers=workers)
+    return pipeline.run(load_recipe(recipe, settings), out, inputs=expand(inputs), workers=workers, engine=engine)
 
 
 def curate(
@@ -94,9 +95,10 @@ def curate(
     recipe: str | Recipe = "fineweb_en",
     settings: Settings | None = None,
     workers: int = 1,
+    engine: str = "local",
 ) -> Corpus:
     """Curate files and folders into `out`, by default with the rules for English web text."""
-    pipeline.curate(load_recipe(recipe, settings), out, inputs=expand(inputs), workers=workers)
+    pipeline.curate(load_recipe(recipe, settings), out, inputs=expand(inputs), workers=workers, engine=engine)
     return Corpus(Path(out))
 
 

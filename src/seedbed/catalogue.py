@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import inspect
-import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from seedbed.core.errors import RecipeError, did_you_mean
-from seedbed.core.method import Method, sections
+from seedbed.core.method import Method, load_file, sections
 from seedbed.core.parameters import Json
 
 ROOMS = ("curate", "tokenize", "select", "train", "predict", "evaluate")
@@ -81,13 +79,7 @@ def _load_file(path: str) -> type[Method]:
     file = Path(file_name).resolve()
     if not file.exists():
         raise RecipeError(path, f"there is no file {file}", "Name it as FILE.py:CLASS.")
-    name = f"seedbed_user_{file.stem}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+    module = load_file(file)
     found = getattr(module, class_name, None)
     if not (inspect.isclass(found) and issubclass(found, Method)):
         classes = [n for n, v in vars(module).items() if inspect.isclass(v) and issubclass(v, Method)]

@@ -31,6 +31,7 @@ Set = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads it at run time
     typer.Option("--set", help="PATH=VALUE, such as curate.filters.gopher_quality.min_words=30. May be repeated."),
 ]
+Engine = Annotated[str, typer.Option("--engine", help="Where processes run: local, ray, or ray:ADDRESS of a cluster.")]
 Workers = Annotated[int, typer.Option("--workers", "-w", min=1, help="Processes at once; results do not depend on it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Budget = Annotated[str, typer.Option("--budget-tokens", help="Tokens to choose, such as 20M.")]
@@ -113,11 +114,12 @@ def show(
 
 @app.command()
 def run(recipe: str, out: Out, inputs: Annotated[Optional[list[str]], typer.Option("--input")] = None,  # noqa: UP045
-        sets: Set = None, workers: Workers = 2) -> None:  # fmt: skip
+        sets: Set = None, workers: Workers = 2, engine: Engine = "local") -> None:  # fmt: skip
     """Run a whole recipe: from raw files to a report."""
     from seedbed import api
 
-    index = api.run(recipe, out, inputs=inputs or (), settings=_settings(sets), workers=workers)
+    index = api.run(recipe, out, inputs=inputs or (), settings=_settings(sets), workers=workers,
+                    engine=engine)  # fmt: skip
     _print_ledger(out)
     verdict = cast("dict[str, Any]", index.get("compare") or {}).get("verdict")
     for line in [verdict] if isinstance(verdict, str) else verdict or []:
@@ -126,11 +128,12 @@ def run(recipe: str, out: Out, inputs: Annotated[Optional[list[str]], typer.Opti
 
 
 @app.command()
-def curate(inputs: list[str], out: Out, recipe: str = "fineweb_en", sets: Set = None, workers: Workers = 2) -> None:
+def curate(inputs: list[str], out: Out, recipe: str = "fineweb_en", sets: Set = None, workers: Workers = 2,
+           engine: Engine = "local") -> None:  # fmt: skip
     """Curate files and folders: .warc .html .jsonl .parquet .txt, compressed too. Default: English web text."""
     from seedbed import api
 
-    api.curate(*inputs, out=out, recipe=recipe, settings=_settings(sets), workers=workers)
+    api.curate(*inputs, out=out, recipe=recipe, settings=_settings(sets), workers=workers, engine=engine)
     _print_ledger(out)
     print(f"Kept documents: {out / 'documents'}   Report: {out / 'report.html'}")
 

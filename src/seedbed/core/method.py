@@ -7,9 +7,13 @@ whenever its outputs change. Nothing is registered: the catalogue lists the shel
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import inspect
 import re
-from typing import ClassVar, Self, cast
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, Self, cast
 
 from seedbed.core import parameters
 from seedbed.core.fingerprint import library_versions
@@ -60,6 +64,35 @@ class Method:
     def from_parameters(cls, given: Json, where: str) -> Self:
         """Strictly read from JSON."""
         return cast(Self, parameters.decode_fields(cls, given, where))
+
+    def __reduce__(self) -> Any:
+        """A method in a user's own file travels to other processes as that file's path, class and parameters."""
+        if not type(self).__module__.startswith(_USER):
+            return super().__reduce__()
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.init}
+        return _rebuild, (str(inspect.getsourcefile(type(self))), type(self).__name__, fields)
+
+
+_USER = "seedbed_user_"
+
+
+def load_file(file: Path) -> ModuleType:
+    """The module of a user's own file."""
+    name = _USER + file.stem
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _rebuild(file: str, class_name: str, fields: dict[str, Any]) -> Method:
+    module = sys.modules.get(_USER + Path(file).stem)
+    if module is None or getattr(module, "__file__", None) != file:
+        module = load_file(Path(file))
+    return cast(Method, getattr(module, class_name)(**fields))
 
 
 def sections(docstring: str) -> dict[str, str]:

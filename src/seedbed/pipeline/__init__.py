@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from seedbed.recipe import Recipe, Stage
 
 
-def run(recipe: Recipe, out: str | Path, *, inputs: Sequence[str] = (), workers: int = 1) -> dict[str, Json]:
+def run(
+    recipe: Recipe, out: str | Path, *, inputs: Sequence[str] = (), workers: int = 1, engine: str = "local"
+) -> dict[str, Json]:
     """Run every section of a recipe and write the report. Gives the index of what was made, by role.
 
     Args:
@@ -27,6 +29,7 @@ def run(recipe: Recipe, out: str | Path, *, inputs: Sequence[str] = (), workers:
         out: the output folder; what is there already is not made again.
         inputs: files and folders instead of the recipe's.
         workers: processes at once; the result does not depend on it.
+        engine: where they run: `local`, `ray` or `ray:ADDRESS`; nor does it depend on that.
     """
     from seedbed.pipeline import reporting, workplace
 
@@ -34,7 +37,7 @@ def run(recipe: Recipe, out: str | Path, *, inputs: Sequence[str] = (), workers:
     if not given:
         raise RecipeError("inputs", "this recipe names no input", "Name files or folders.")
     recipe = dataclasses.replace(recipe, inputs=given)
-    with Workplace.open(out, workers) as place:
+    with Workplace.open(out, workers, engine) as place:
         _run_sections(place, recipe)
         reporting.report_into(place, recipe)
     return workplace.read_index(out)
@@ -73,11 +76,13 @@ def _material(place: Workplace, recipe: Recipe) -> Material:
     return Material(pool, target, tokenizer, dataclasses.replace(recipe.train, shape=shape))
 
 
-def curate(recipe: Recipe, out: str | Path, *, inputs: Sequence[str] = (), workers: int = 1) -> Curated:
+def curate(
+    recipe: Recipe, out: str | Path, *, inputs: Sequence[str] = (), workers: int = 1, engine: str = "local"
+) -> Curated:
     """The curate section alone."""
     from seedbed.pipeline import data, reporting
 
-    with Workplace.open(out, workers) as place:
+    with Workplace.open(out, workers, engine) as place:
         curated = data.curate_into(place, recipe, tuple(inputs) or recipe.inputs)
         reporting.report_into(place, recipe)
     return curated

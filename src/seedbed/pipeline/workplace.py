@@ -17,6 +17,7 @@ from seedbed.core.parameters import Json
 from seedbed.curate.run import Curated
 from seedbed.engine.contract import Engine
 from seedbed.engine.local import LocalEngine
+from seedbed.engine.ray import RayEngine
 from seedbed.recipe import Recipe
 
 
@@ -30,17 +31,22 @@ class Workplace:
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, out: str | Path, workers: int = 1) -> Generator[Workplace, None, None]:
-        """Make the folder if need be and lock it against another writer."""
+    def open(cls, out: str | Path, workers: int = 1, engine: str = "local") -> Generator[Workplace, None, None]:
+        """Make the folder if need be and lock it against another writer.
+
+        Args:
+            out: the output folder.
+            workers: processes at once.
+            engine: `local`, `ray` (a cluster of this machine) or `ray:ADDRESS` (a running one; `ray:auto`).
+        """
         root = Path(out)
         try:
             root.mkdir(parents=True, exist_ok=True)
             store = Store(root)
         except OSError as error:
             raise SeedbedError(str(root), f"cannot be used as output folder ({error.strerror})") from error
-        engine = LocalEngine(workers)
-        with store.lock(), contextlib.closing(engine):
-            yield cls(root, store, engine)
+        with store.lock(), contextlib.closing(_engine(engine, root, workers)) as started:
+            yield cls(root, store, started)
 
     def remember(self, **roles: Json) -> None:
         """Write down where the artifacts of the newest run lie, by role."""
@@ -50,6 +56,15 @@ class Workplace:
     def remember_recipe(self, recipe: Recipe) -> None:
         """Store the resolved recipe; the run can be started again from it."""
         write_text(self.out / "recipe.json", json.dumps(recipes.to_json(recipe), indent=1, ensure_ascii=False) + "\n")
+
+
+def _engine(name: str, root: Path, workers: int) -> LocalEngine | RayEngine:
+    kind, _, address = name.partition(":")
+    if kind == "ray":
+        return RayEngine(root, address, workers)
+    if name != "local":
+        raise SeedbedError("engine", f"there is no engine {name!r}", "Known: local, ray, ray:ADDRESS.")
+    return LocalEngine(workers)
 
 
 def read_index(out: str | Path, *, missing_is_empty: bool = False) -> dict[str, Json]:
