@@ -1,0 +1,168 @@
+"""Files on other machines: any store that fsspec speaks (s3://, gs://, az://, http://, memory://), through one door.
+
+A remote file is always moved whole: fetched to local disk before it is read, written locally before it is sent. So
+readers stay simple, a broken transfer can be asked again, and nothing half-sent is taken for finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import os
+import random
+import re
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from seedbed.core.errors import SeedbedError
+
+T = TypeVar("T")
+
+ATTEMPTS = 6
+"""How often a transfer is tried; the pauses between double from half a second."""
+
+_FIRST_PAUSE_SECONDS = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoteFile:
+    """One file of a store.
+
+    Args:
+        url: with its protocol, `s3://bucket/a/b.warc.gz`.
+        size: bytes.
+        mark: what the store says of its content: an ETag, a checksum, or else the date of the last change.
+    """
+
+    url: str
+    size: int
+    mark: str
+
+    @property
+    def name(self) -> str:
+        """The last part of the URL."""
+        return self.url.rpartition("/")[2]
+
+
+def is_remote(name: str | Path) -> bool:
+    """Whether a name is a URL, also one that went through Path and lost a slash."""
+    return re.match(r"[a-z][a-z0-9+.-]+:/", str(name)) is not None
+
+
+def url_of(name: str | Path) -> str:
+    """The URL, with the slash that Path takes away."""
+    return re.sub(r"^([a-z][a-z0-9+.-]+):/+", r"\1://", str(name))
+
+
+def listing(url: str) -> list[RemoteFile]:
+    """The file, or all files below the folder, or those that match a pattern with *; in order of their URLs."""
+    store, path = _store(url)
+
+    def look() -> list[dict[str, Any]]:
+        store.invalidate_cache()
+        if "*" in path:
+            found = cast("dict[str, dict[str, Any]]", store.glob(path, detail=True))
+        else:
+            found = cast("dict[str, dict[str, Any]]", store.find(path, detail=True))
+        return [about for about in found.values() if about["type"] == "file"]
+
+    protocol = url.partition("://")[0]
+    found = [
+        RemoteFile(f"{protocol}://{str(about['name']).lstrip('/')}", int(about["size"] or 0), _mark(about))
+        for about in _retried(look, url)
+    ]
+    return sorted(found, key=lambda file: file.url)
+
+
+def fetch(file: RemoteFile, to: Path) -> None:
+    """Copy a remote file to `to`, which is there whole or not at all. Raises SeedbedError when it cannot be had."""
+    store, path = _store(file.url)
+    aside = to.with_name(f".{to.name}.{os.getpid()}.tmp")
+
+    def get() -> None:
+        store.get_file(path, str(aside))
+        got = aside.stat().st_size
+        if got != file.size:
+            raise OSError(f"{got} of {file.size} bytes came")
+
+    try:
+        _retried(get, file.url)
+        os.replace(aside, to)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def fetched(file: RemoteFile) -> Generator[Path, None, None]:
+    """A local copy for as long as it is needed."""
+    with tempfile.TemporaryDirectory(prefix="seedbed-") as folder:
+        path = Path(folder) / file.name
+        fetch(file, path)
+        yield path
+
+
+def send(file: Path, url: str) -> None:
+    """Copy a local file to a store. Raises SeedbedError when it cannot be stored whole."""
+    store, path = _store(url)
+
+    def put() -> None:
+        store.put_file(str(file), path)
+        store.invalidate_cache()
+        stored = int(store.info(path)["size"])
+        if stored != file.stat().st_size:
+            raise OSError(f"{stored} of {file.stat().st_size} bytes were stored")
+
+    _retried(put, url)
+
+
+def remove(url: str) -> None:
+    """Delete one file of a store; one that is gone already is no error."""
+    store, path = _store(url)
+
+    def delete() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            store.rm_file(path)
+
+    _retried(delete, url)
+
+
+def _store(url: str) -> tuple[Any, str]:
+    """(file system, path in it)."""
+    try:
+        fsspec: Any = importlib.import_module("fsspec")
+        store, path = fsspec.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        mend = 'pip install "seedbed[remote]" brings fsspec and s3; other stores need their own fsspec package.'
+        raise SeedbedError(url, f"this store cannot be reached ({error})", mend) from error
+    return store, str(path)
+
+
+def _retried(act: Callable[[], T], url: str) -> T:
+    """What `act` gives; asked again while the store or the net fails."""
+    pause = _FIRST_PAUSE_SECONDS
+    for attempt in range(ATTEMPTS):
+        try:
+            return act()
+        except FileNotFoundError as error:
+            raise SeedbedError(url, "there is no such file or folder", "Check the URL.") from error
+        except PermissionError as error:
+            mend = "Check the credentials that the store's own settings name (for S3: AWS_ACCESS_KEY_ID, ...)."
+            raise SeedbedError(url, "the store refuses access", mend) from error
+        except Exception as error:  # what a store throws for a lost connection is its own affair
+            if attempt == ATTEMPTS - 1:
+                mend = "The same command goes on where this one was."
+                raise SeedbedError(url, f"failed {ATTEMPTS} times, last with: {error}", mend) from error
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause *= 2
+    raise AssertionError("unreachable")
+
+
+def _mark(about: dict[str, Any]) -> str:
+    for key in ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "mtime", "created"):
+        if about.get(key):
+            return str(about[key]).strip('"')
+    return ""

@@ -1,0 +1,102 @@
+"""Remote files: over HTTP from an S3 server process, through a proxy that breaks every third transfer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seedbed.core import remote
+from seedbed.core.artifact import Request, Store
+from seedbed.core.errors import SeedbedError
+from seedbed.core.mirror import SCRATCH, Mirror
+from tests.s3_server import Faults, faulty, s3_server
+
+pytest.importorskip("s3fs", reason="remote stores are an extra: pip install 'seedbed[remote]'")
+pytestmark = pytest.mark.filterwarnings("ignore")
+"""botocore and aiohttp leave connections to the garbage collector."""
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """A bucket behind the faulty proxy; settings as a user would give them, in the environment."""
+    with s3_server() as port, faulty(port) as broken, pytest.MonkeyPatch.context() as patch:
+        given = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
+        for name, value in {**given, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{broken}"}.items():
+            patch.setenv(name, value)
+        patch.setattr(remote, "_FIRST_PAUSE_SECONDS", 0.01)
+        import boto3
+
+        boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}").create_bucket(Bucket="crawl")
+        yield "s3://crawl"
+
+
+def test_files_come_and_go_whole(bucket: str, tmp_path: Path) -> None:
+    contents = {f"{bucket}/in/{i}.bin": os.urandom(1000 * i + 1) for i in range(8)}
+    for i, (url, content) in enumerate(contents.items()):
+        (tmp_path / f"{i}").write_bytes(content)
+        remote.send(tmp_path / f"{i}", url)
+    files = remote.listing(f"{bucket}/in")
+    assert [(file.url, file.size) for file in files] == [(url, len(content)) for url, content in contents.items()]
+    assert len({file.mark for file in files}) == 8
+    assert [file.name for file in remote.listing(f"{bucket}/in/*3.bin")] == ["3.bin"]
+    before = Faults.broken
+    for file in files:
+        with remote.fetched(file) as path:
+            assert path.read_bytes() == contents[file.url]
+        assert not path.exists()
+    assert Faults.broken > before
+    remote.remove(files[0].url)
+    remote.remove(files[0].url)
+    assert len(remote.listing(f"{bucket}/in")) == 7
+
+
+def test_what_is_not_there_is_named(bucket: str) -> None:
+    assert remote.listing(f"{bucket}/nothing") == []
+    with pytest.raises(SeedbedError, match=r"s3://crawl/gone\.txt: there is no such file"):
+        remote.fetch(remote.RemoteFile(f"{bucket}/gone.txt", 3, ""), Path("/nowhere/x"))
+    with pytest.raises(SeedbedError, match=r"cannot be reached.*seedbed\[remote\]"):
+        remote.listing("nosuch://a/b")
+
+
+def test_a_url_that_went_through_path_is_still_one() -> None:
+    assert remote.is_remote(Path("s3://bucket/a"))
+    assert remote.url_of(Path("s3://bucket/a")) == "s3://bucket/a"
+    assert not remote.is_remote("runs/a:b")
+    assert not remote.is_remote(Path("/a/b"))
+
+
+def test_an_output_folder_lives_on_the_store(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SCRATCH, str(tmp_path / "one"))
+    first = Mirror(f"{bucket}/runs/a")
+    first.pull()
+    store = Store(first.local)
+    made = store.make(Request("Documents", "x", {"n": 1}), lambda draft: dict(draft.write_text("part-0.txt", "text")))
+    draft = store.draft(Request("Documents", "unfinished", {}))
+    draft.write_text("part-0.txt", "half")
+    (first.local / "ledger.json").write_text("{}")
+    first.push()
+    names = {file.url.removeprefix(f"{bucket}/runs/a/") for file in remote.listing(f"{bucket}/runs/a")}
+    folder = f"artifacts/{made.path.name}"
+    assert names == {f"{folder}/manifest.json", f"{folder}/part-0.txt", "ledger.json", "artifacts/run_log.json"}
+    monkeypatch.setenv(SCRATCH, str(tmp_path / "two"))  # another machine goes on
+    second = Mirror(f"{bucket}/runs/a")
+    second.pull()
+    assert Store(second.local).find(Request("Documents", "x", {"n": 1})) is not None
+    (second.local / "ledger.json").unlink()
+    second.push()
+    assert f"{bucket}/runs/a/ledger.json" not in [file.url for file in remote.listing(f"{bucket}/runs/a")]
+
+
+def test_damage_in_the_store_is_seen(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SCRATCH, str(tmp_path / "one"))
+    mirror = Mirror(f"{bucket}/runs/b")
+    made = Store(mirror.local).make(Request("X", "x", {}), lambda draft: dict(draft.write_text("part-0.txt", "text")))
+    mirror.push()
+    (tmp_path / "bad").write_text("tExt")
+    remote.send(tmp_path / "bad", f"{bucket}/runs/b/artifacts/{made.path.name}/part-0.txt")
+    monkeypatch.setenv(SCRATCH, str(tmp_path / "two"))
+    with pytest.raises(SeedbedError, match=r"part-0\.txt: does not match its manifest"):
+        Mirror(f"{bucket}/runs/b").pull()
