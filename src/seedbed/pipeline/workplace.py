@@ -11,8 +11,10 @@ from typing import cast
 
 from seedbed import recipe as recipes
 from seedbed import sample
+from seedbed.core import remote
 from seedbed.core.artifact import Artifact, Store, write_text
 from seedbed.core.errors import SeedbedError
+from seedbed.core.mirror import Mirror
 from seedbed.core.parameters import Json
 from seedbed.curate.run import Curated
 from seedbed.engine.contract import Engine
@@ -35,18 +37,25 @@ class Workplace:
         """Make the folder if need be and lock it against another writer.
 
         Args:
-            out: the output folder.
+            out: the output folder, here or on a remote store (s3://bucket/folder).
             workers: processes at once.
             engine: `local`, `ray` (a cluster of this machine) or `ray:ADDRESS` (a running one; `ray:auto`).
         """
-        root = Path(out)
+        mirror = Mirror(str(out)) if remote.is_remote(out) else None
+        if mirror is not None:
+            mirror.pull()
+        root = local(out)
         try:
             root.mkdir(parents=True, exist_ok=True)
             store = Store(root)
         except OSError as error:
             raise SeedbedError(str(root), f"cannot be used as output folder ({error.strerror})") from error
         with store.lock(), contextlib.closing(_engine(engine, root, workers)) as started:
-            yield cls(root, store, started)
+            try:
+                yield cls(root, store, started)
+            finally:
+                if mirror is not None:  # also what a failed run has finished
+                    mirror.push()
 
     def remember(self, **roles: Json) -> None:
         """Write down where the artifacts of the newest run lie, by role."""
@@ -56,6 +65,16 @@ class Workplace:
     def remember_recipe(self, recipe: Recipe) -> None:
         """Store the resolved recipe; the run can be started again from it."""
         write_text(self.out / "recipe.json", json.dumps(recipes.to_json(recipe), indent=1, ensure_ascii=False) + "\n")
+
+
+def local(out: str | Path) -> Path:
+    """The output folder on this machine: of a remote one, its local copy, fetched if it is not here."""
+    if not remote.is_remote(out):
+        return Path(out)
+    mirror = Mirror(str(out))
+    if not mirror.local.exists():
+        mirror.pull()
+    return mirror.local
 
 
 def _engine(name: str, root: Path, workers: int) -> LocalEngine | RayEngine:
@@ -69,7 +88,7 @@ def _engine(name: str, root: Path, workers: int) -> LocalEngine | RayEngine:
 
 def read_index(out: str | Path, *, missing_is_empty: bool = False) -> dict[str, Json]:
     """Role -> folder names, as the newest run left them."""
-    file = Path(out) / "artifacts" / "index.json"
+    file = local(out) / "artifacts" / "index.json"
     if file.exists():
         return cast("dict[str, Json]", json.loads(file.read_text(encoding="utf-8")))
     if missing_is_empty:
@@ -81,7 +100,7 @@ def read_index(out: str | Path, *, missing_is_empty: bool = False) -> dict[str, 
 
 def read_recipe(out: str | Path) -> Recipe:
     """The resolved recipe a folder was made with."""
-    file = Path(out) / "recipe.json"
+    file = local(out) / "recipe.json"
     if not file.exists():
         raise SeedbedError(
             str(out), "there is no recipe.json here", "Name the folder given as --out to a finished run."
@@ -91,12 +110,12 @@ def read_recipe(out: str | Path) -> Recipe:
 
 def curated_at(out: str | Path) -> Curated:
     """The curation in an output folder."""
-    return Curated.at(Path(out), cast("dict[str, Json]", _role(out, "curate")))
+    return Curated.at(local(out), cast("dict[str, Json]", _role(out, "curate")))
 
 
 def artifact_at(out: str | Path, role: str) -> Artifact:
     """An artifact in an output folder by its role."""
-    return Artifact(Path(out) / "artifacts" / str(_role(out, role)))
+    return Artifact(local(out) / "artifacts" / str(_role(out, role)))
 
 
 def _role(out: str | Path, role: str) -> Json:
