@@ -1,6 +1,6 @@
 """Write requirements.lock: every package, at the version that a clean environment resolves to today.
 
-Packages and ranges come from pyproject.toml (dependencies, the extra `train`, the group `dev`); the resolver is pip in
+Packages and ranges come from pyproject.toml (dependencies, all extras, the group `dev`); the resolver is pip in
 an empty virtual environment. Pins carry no hash, no index and no local tag, so that the platform's own build of a
 version serves (a CPU wheel where one is offered). What only the CUDA builds of torch need is left out: pip adds it by
 itself where such a build is chosen.
@@ -30,7 +30,8 @@ def wanted() -> list[str]:
     """Requirements as pyproject.toml states them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras: dict[str, list[str]] = project["project"]["optional-dependencies"]
-    everything = [*project["project"]["dependencies"], *extras["train"], *project["dependency-groups"]["dev"]]
+    optional = [line for extra in extras.values() for line in extra]
+    everything = [*project["project"]["dependencies"], *optional, *project["dependency-groups"]["dev"]]
     return [TORCH, *(line for line in everything if not line.startswith("torch"))]
 
 

@@ -14,11 +14,35 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seedbed.api import Corpus, compare, curate, evaluate, fit, run, select, tokenize, train
+    from seedbed.api import (
+        Corpus,
+        compare,
+        compare_dialects,
+        curate,
+        evaluate,
+        fit,
+        preview,
+        run,
+        select,
+        tokenize,
+        train,
+    )
 
 __version__ = "0.1.0"
 
-__all__ = ["Corpus", "compare", "curate", "evaluate", "fit", "run", "select", "tokenize", "train"]
+__all__ = [
+    "Corpus",
+    "compare",
+    "compare_dialects",
+    "curate",
+    "evaluate",
+    "fit",
+    "preview",
+    "run",
+    "select",
+    "tokenize",
+    "train",
+]
 
 
 class _Door(ModuleType):

@@ -20,7 +20,12 @@ from seedbed.core import arrow, units
 from seedbed.core.artifact import Artifact
 from seedbed.core.errors import SeedbedError
 from seedbed.core.parameters import Json
-from seedbed.pipeline import explain, workplace
+from seedbed.pipeline import dialects, preflight, upkeep, workplace
+from seedbed.pipeline import export as exporting
+from seedbed.pipeline import forget as forgetting
+from seedbed.pipeline import verify as verifying
+from seedbed.pipeline import what_if as asking
+from seedbed.pipeline import why as whys
 from seedbed.recipe import Arm, ComparePlan, Recipe, Stage
 from seedbed.select.contract import Scorer, Selector
 
@@ -52,13 +57,37 @@ class Corpus:
             raise SeedbedError(method, "measured nothing here", f"Measured: {', '.join(signals)}.")
         return signals[method].table()
 
-    def why(self, document: str) -> explain.Life:
+    def why(self, document: str) -> whys.Life:
         """The life of one document, by id (or its beginning) or URL."""
-        return explain.why(self.out, document)
+        return whys.why(self.out, document)
 
-    def what_if(self, settings: Settings) -> explain.WhatIf:
-        """What other thresholds would keep; no text is read."""
-        return explain.what_if(self.out, settings)
+    def why_token(self, token: str) -> whys.TokenOrigin:
+        """The document that a token comes from, by SHARD:OFFSET."""
+        return whys.why_token(self.out, token)
+
+    def what_if(self, settings: Settings) -> asking.WhatIf:
+        """What other thresholds would keep; no text is read but of the examples shown."""
+        return asking.what_if(self.out, settings)
+
+    def ledger_by_shard(self) -> pa.Table:
+        """What became of every record, by shard and step, in documents, bytes and tokens."""
+        return arrow.read_parquet(workplace.local(self.out) / "ledger.parquet")
+
+    def forget(self, asked: Sequence[str], *, dry_run: bool = False) -> forgetting.Certificate:
+        """Remove documents, by URL or id, and all that was derived from them; later runs here drop them too."""
+        return forgetting.forget(self.out, asked, dry_run=dry_run)
+
+    def verify(self) -> verifying.Verified:
+        """Check every file against its manifest, and the ledger against the documents themselves."""
+        return verifying.verify(self.out)
+
+    def gc(self, *, dry_run: bool = False) -> list[upkeep.Lying]:
+        """Remove the artifacts that the newest run does not use."""
+        return upkeep.gc(self.out, dry_run=dry_run)
+
+    def export(self, target: str | Path, to: str = "jsonl.zst") -> dict[str, int]:
+        """Write the kept documents as JSON Lines, or their tokens as megatron or mds."""
+        return exporting.export(self.out, target, to)
 
 
 def expand(inputs: Sequence[str | Path]) -> tuple[str, ...]:
@@ -84,9 +113,27 @@ def run(
     settings: Settings | None = None,
     workers: int = 1,
     engine: str = "local",
+    check: bool = True,
 ) -> dict[str, Json]:
-    """Run a whole recipe into `out`; what is there already is not made again. Gives the index by role."""
-    return pipeline.run(load_recipe(recipe, settings), out, inputs=expand(inputs), workers=workers, engine=engine)
+    """Run a whole recipe into `out`; what is there already is not made again. Gives the index by role.
+
+    With `check` it does not start where disk or memory will not do.
+    """
+    loaded = load_recipe(recipe, settings)
+    return pipeline.run(loaded, out, inputs=expand(inputs), workers=workers, engine=engine, check=check)
+
+
+def preview(
+    recipe: str | Recipe,
+    out: str | Path,
+    *,
+    inputs: Sequence[str | Path] = (),
+    settings: Settings | None = None,
+    workers: int = 1,
+) -> preflight.Preview:
+    """What a run would do and cost, from a probe of a thousand documents; nothing is written."""
+    loaded = load_recipe(recipe, settings)
+    return preflight.preview(loaded, expand(inputs) or loaded.inputs, out, workers)
 
 
 def curate(
@@ -96,10 +143,51 @@ def curate(
     settings: Settings | None = None,
     workers: int = 1,
     engine: str = "local",
+    published: str | Path | None = None,
+    check: bool = True,
 ) -> Corpus:
-    """Curate files and folders into `out`, by default with the rules for English web text."""
-    pipeline.curate(load_recipe(recipe, settings), out, inputs=expand(inputs), workers=workers, engine=engine)
+    """Curate files and folders into `out`, by default with the rules for English web text.
+
+    What the folder `published` of an earlier run kept is not dropped for a duplicate that came later.
+    """
+    loaded = load_recipe(recipe, settings)
+    pipeline.curate(
+        loaded, out, inputs=expand(inputs), workers=workers, engine=engine, published=published, check=check
+    )
     return Corpus(Path(out))
+
+
+def read_part(
+    *inputs: str | Path,
+    out: str | Path,
+    shard: str,
+    recipe: str | Recipe = "fineweb_en",
+    settings: Settings | None = None,
+    workers: int = 1,
+) -> int:
+    """Read the part `shard` ("3/16") of the input into `out`; `curate` with the same arguments then goes on."""
+    return pipeline.read_part(load_recipe(recipe, settings), out, shard, inputs=expand(inputs), workers=workers)
+
+
+def compare_dialects(
+    method: str,
+    first: str,
+    second: str,
+    *inputs: str | Path,
+    max_documents: int | None = None,
+    recipe: str | Recipe = "fineweb_en",
+) -> dialects.DialectComparison:
+    """The documents that two dialects of one filter disagree on, with the rule and both numbers.
+
+    Args:
+        method: the filter, such as "gopher_quality".
+        first, second: its dialects, such as "paper" and "datatrove".
+        inputs: files and folders, or the output folder of one curation.
+        max_documents: compare no more than these.
+        recipe: its readers and extractor read the inputs.
+    """
+    plan = load_recipe(recipe).curate
+    return dialects.compare_dialects(method, first, second, plan, expand(inputs), max_documents)
 
 
 def tokenize(out: str | Path, *, settings: Settings | None = None, workers: int = 1) -> Artifact:
@@ -267,10 +355,13 @@ __all__ = [
     "Recipe",
     "arrow",
     "compare",
+    "compare_dialects",
     "curate",
     "evaluate",
     "fit",
     "forecast",
+    "preview",
+    "read_part",
     "run",
     "select",
     "tokenize",

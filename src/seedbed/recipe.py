@@ -162,9 +162,14 @@ def from_json(tree: Json) -> Recipe:
 
 def to_yaml(recipe: Recipe) -> str:
     """The resolved recipe as YAML."""
+    return dump_yaml(to_json(recipe))
+
+
+def dump_yaml(tree: Mapping[str, Json]) -> str:
+    """A recipe that is JSON already as YAML."""
     import yaml
 
-    return yaml.safe_dump(to_json(recipe), sort_keys=False, allow_unicode=True, width=110)
+    return yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True, width=110)
 
 
 def from_file(file: Path) -> Recipe:

@@ -100,3 +100,33 @@ def test_damage_in_the_store_is_seen(bucket: str, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv(SCRATCH, str(tmp_path / "two"))
     with pytest.raises(SeedbedError, match=r"part-0\.txt: does not match its manifest"):
         Mirror(f"{bucket}/runs/b").pull()
+
+
+def test_input_files_in_a_store_are_listed_and_read_there(bucket: str, tmp_path: Path) -> None:
+    from seedbed.curate.readers.jsonl import Jsonl
+    from seedbed.curate.sources import find_sources
+
+    folder = tmp_path / "in"
+    for i in range(4):
+        file = folder / f"crawl-{i % 2}" / f"{i}.jsonl"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f'{{"text": "document {i}"}}\n')
+        remote.send(file, f"{bucket}/input/crawl-{i % 2}/{i}.jsonl")
+    (folder / "note.rst").write_text("x")
+    remote.send(folder / "note.rst", f"{bucket}/input/note.rst")
+    readers = (Jsonl(),)
+    near, _ = find_sources([folder], readers)
+    for given in ([f"{bucket}/input"], [f"{bucket}/input/", Path(f"{bucket}/input/crawl-0")]):
+        far, ignored = find_sources(given, readers)
+        assert ([source.relative for source in far], ignored) == ([source.relative for source in near], ["note.rst"])
+        assert [source.size for source in far] == [source.size for source in near]
+        assert len({source.key() for source in far}) == 4
+    for here, there in zip(near, far, strict=True):
+        with here.local() as one, there.local() as other:
+            assert list(Jsonl().records(one)) == list(Jsonl().records(other))
+        assert not other.exists(), "the copy goes with its use"
+    for given, said in (([f"{bucket}/nothing"], "no such file"), ([f"{bucket}/input/note.rst"], "no reader takes")):
+        with pytest.raises(SeedbedError, match=said):
+            find_sources(given, readers)
+    with pytest.raises(SeedbedError, match="one kind at a time"):
+        find_sources([f"{bucket}/input", folder], readers)

@@ -123,7 +123,9 @@ def test_a_page_is_decoded_by_mark_then_transport_then_meta_then_detection(
     content: bytes, charset: str, text: str
 ) -> None:
     assert AllText().extract(page(content, charset)) == text
-    assert decode_html(content, charset).endswith(text)
+    decoded, utf8 = decode_html(content, charset)
+    assert decoded.endswith(text)
+    assert utf8.decode() == decoded
 
 
 def test_a_label_that_is_no_web_encoding_is_unknown() -> None:

@@ -1,3 +1,4 @@
+import pickle
 from collections import Counter
 
 import numpy as np
@@ -5,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
+from seedbed.curate.extractors.all_text import AllText
 from seedbed.curate.filters.gopher_repetition import GopherRepetition
+from seedbed.curate.plan import CuratePlan
 
 PIECES = [
     "a ",
@@ -103,3 +106,54 @@ def test_golden_cases_of_the_paper_dialect():
 
 def test_order_of_words_matters():
     assert measure("aa bb cc bb aa dd")[0]["top_2gram_chars"] == 0
+
+
+def without_gaps(words, n):
+    """datatrove's repeats: left to right, a known n-gram is stepped over, words written without anything between."""
+    seen, at, characters = set(), 0, 0
+    while at + n <= len(words):
+        gram = "".join(words[at : at + n])
+        characters += len(gram) * (gram in seen)
+        at += n if gram in seen else 1
+        seen.add(gram)
+    return characters
+
+
+PHRASES = ["a", "b", "ab", "größe", "a b ab ba 語 aab", "ab ba a b b a", "a a a a a a a", "aa b aab ba ab a b 語"]
+WORDS = st.lists(st.sampled_from(PHRASES), max_size=16).map(lambda phrases: " ".join(phrases).split())
+
+
+@settings(deadline=None, database=None, max_examples=100)
+@given(st.lists(WORDS, min_size=1, max_size=3))
+def test_ngrams_of_datatrove_and_dolma_match_brute_force(lists):
+    documents = DocumentBatch.of([" ".join(words) for words in lists])
+    datatrove = GopherRepetition(dialect="datatrove").measure(documents).to_pylist()
+    dolma = GopherRepetition(dialect="dolma_v1").measure(documents).to_pylist()
+    for row, other, words in zip(datatrove, dolma, lists, strict=True):
+        total, chars = max(1, len(" ".join(words))), max(1, len("".join(words)))
+        for n in range(2, 11):
+            counts = Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+            gram, count = counts.most_common(1)[0] if counts else ((), 0)
+            if n < 5:
+                np.testing.assert_allclose(row[f"top_{n}gram_chars"], len(" ".join(gram)) * count / total)
+                np.testing.assert_allclose(other[f"top_{n}gram_chars"], len("".join(gram)) * count / chars)
+                continue
+            weights = {gram: count * len("".join(gram)) for gram, count in counts.items()}
+            again = sum(weight for gram, weight in weights.items() if counts[gram] > 1)
+            np.testing.assert_allclose(row[f"repeated_{n}gram_chars"], without_gaps(words, n) / total)
+            np.testing.assert_allclose(other[f"repeated_{n}gram_chars"], again / max(1, sum(weights.values())))
+
+
+def test_dolma_has_no_paragraphs_and_the_plan_says_so():
+    method = GopherRepetition(dialect="dolma_v2")
+    measured = method.measure(DocumentBatch.of(["a\n\na"]))
+    assert "duplicate_paragraphs" not in measured.column_names
+    assert "max_duplicate_paragraphs" not in method.failures(measured)
+    plan = CuratePlan(readers=(), extractor=AllText(), steps=(method,))
+    assert [line.split(" =")[0] for line in plan.warnings()] == [
+        "curate.filters.gopher_repetition.max_duplicate_paragraphs",
+        "curate.filters.gopher_repetition.max_duplicate_paragraph_chars",
+    ]
+    assert CuratePlan(readers=(), extractor=AllText(), steps=(GopherRepetition.dolma_v1_5(),)).warnings() == []
+    assert pickle.loads(pickle.dumps(method)).rules == method.rules  # noqa: S301
+    assert "max_duplicate_paragraphs" not in method.measuring()["parameters"]  # still only a threshold

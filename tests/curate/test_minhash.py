@@ -1,46 +1,21 @@
-import numpy as np
-import pytest
+import json
 
+import numpy as np
+
+from seedbed.core.artifact import Store
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.dedup.minhash import Minhash
+from seedbed.curate.extractors.all_text import AllText
+from seedbed.curate.plan import CuratePlan
+from seedbed.curate.readers.jsonl import Jsonl
+from seedbed.curate.run import curate
+from seedbed.engine.local import LocalEngine
 
 
 def words_of_letters(n, rng):
     """n different words; digits would all fold to 0."""
     letters = rng.integers(97, 123, 16 * n, dtype=np.uint8).tobytes().decode()
     return [letters[at : at + 16] for at in range(0, len(letters), 16)]
-
-
-def pairs(jaccard, n, size=150, seed=0):
-    """n pairs of texts whose sets of single words have the given Jaccard similarity."""
-    rng = np.random.default_rng(seed)
-    shared = round(2 * size * jaccard / (1 + jaccard))
-    texts = []
-    for _ in range(n):
-        words = words_of_letters(2 * size - shared, rng)
-        one, other = words[:size], words[size - shared :]
-        texts += [" ".join(one), " ".join(rng.permutation(other))]
-    return texts, shared / (2 * size - shared)
-
-
-@pytest.mark.parametrize("jaccard", [0.60, 0.72, 0.80, 0.95])
-def test_links_follow_the_s_curve(jaccard):
-    texts, exact = pairs(jaccard, n := 1500)
-    method = Minhash(ngram=1)
-    found = method.signatures(DocumentBatch.of(texts))
-    keys = np.stack([found.column(name).to_numpy() for name in found.column_names])
-    same = keys[:, 0::2] == keys[:, 1::2]
-    per_band, linked = exact**8, 1 - (1 - exact**8) ** 14
-    for measured, expected, trials in [(same.mean(), per_band, n * 14), (same.any(axis=0).mean(), linked, n)]:
-        assert abs(measured - expected) < 4 * np.sqrt(expected * (1 - expected) / trials) + 1e-3
-
-
-def test_minima_are_independent_over_bands():
-    texts, exact = pairs(0.72, n := 1500, seed=1)
-    found = Minhash(ngram=1, bands=16, rows=1).signatures(DocumentBatch.of(texts))
-    keys = np.stack([found.column(name).to_numpy() for name in found.column_names])
-    agreements = (keys[:, 0::2] == keys[:, 1::2]).sum(axis=0)
-    assert abs(agreements.var() - 16 * exact * (1 - exact)) < 5 * np.sqrt(2 / n) * 16 * exact * (1 - exact)
 
 
 def groups(*texts, **parameters):
@@ -74,3 +49,31 @@ def test_signature_depends_on_seed_and_not_on_neighbours():
     assert one.slice(1, 1).equals(Minhash().signatures(batch.one(1)))
     assert one.num_columns == 14
     assert not one.equals(Minhash(seed=2).signatures(batch))
+
+
+def test_scripts_without_spaces_have_shingles_of_characters():
+    text = "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏闰余成岁律吕调阳云腾致雨露结为霜金生丽水玉出昆冈" * 3
+    assert groups(text, text.replace("金", "银"), text[::-1], rows=2) == [0, 0, 2]
+
+
+def boilerplate_corpus(tmp_path):
+    """Two hundred different articles under one long notice, two of them near duplicates, and one notice alone."""
+    rng = np.random.default_rng(5)
+    notice = " ".join(words_of_letters(300, rng))
+    articles = [" ".join(words_of_letters(60, rng)) for _ in range(200)]
+    articles[7] = articles[90].rpartition(" ")[0]
+    texts = [f"{article} {notice}" for article in articles] + [notice, notice.upper()]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return tmp_path / "in.jsonl"
+
+
+def test_shingles_that_are_everywhere_link_nothing(tmp_path):
+    file = boilerplate_corpus(tmp_path)
+    store, engine = Store(tmp_path / "out"), LocalEngine(1)
+    plain = curate(CuratePlan((Jsonl(),), AllText(), (Minhash(),)), [file], store, engine)
+    assert plain.groups["minhash"].rows > 190
+    guarded = Minhash(max_document_share=0.1)
+    done = curate(CuratePlan((Jsonl(),), AllText(), (guarded,)), [file], store, engine)
+    assert done.groups["minhash"].table().to_pydict() == {"row": [7, 90, 200, 201], "group": [7, 7, 200, 200]}
+    whole = curate(CuratePlan((Jsonl(),), AllText(), (Minhash(max_document_share=1.0),)), [file], store, engine)
+    assert whole.groups["minhash"].table().equals(plain.groups["minhash"].table())

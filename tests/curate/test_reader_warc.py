@@ -111,6 +111,7 @@ def test_records_that_are_no_response_and_failed_requests_are_dropped(tmp_path: 
     expected = ["not_a_response"] * 6 + ["html", "not_a_response", "text", "not_text", "not_text", "empty_body"]
     assert kinds(records) == [*expected, "bad_http", "http_status", "http_status", "html"]
     assert (records[8].text, records[8].language) == ("Grüße", "deu")
+    assert records[6].date == records[8].date == "2020-01-01T00:00:00Z"
 
 
 def deflate(body: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import tracemalloc
 from pathlib import Path
 
@@ -122,10 +123,37 @@ def test_jsonl_fields_are_chosen_by_name_and_an_error_names_what_there_is(tmp_pa
     assert "'body'" in record.error[1]
 
 
+def test_jsonl_is_read_as_the_standard_library_reads_it(tmp_path: Path) -> None:
+    texts = ['{"text": "a", "text": "b"}', '{"text": "x", "y": NaN}', '\t{"text": "\\u0000\\ud834\\udd1e"} ']
+    texts += ['{"text": "x", "y": 1e999}', '{"text": "\\udc00"}', '{"text": "\x7f\u2028"}', '{"text": "a\tb"}', "nul"]
+    for text in texts:
+        (record,) = read(Jsonl(), tmp_path / "a.jsonl", text.encode())
+        try:
+            expected = json.loads(text)["text"].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        except ValueError:
+            assert kinds([record]) == ["not_json"]
+        else:
+            assert record.text == expected
+
+
+def test_jsonl_tells_date_and_metadata(tmp_path: Path) -> None:
+    rows: list[tuple[object, object, str, str]] = [
+        ("2024-05-01", {"a": [1, None], "b": "é"}, "2024-05-01", '{"a":[1,null],"b":"é"}'),
+        ("2024-05-01T12:00:00+02:00", "text", "2024-05-01T10:00:00Z", ""),
+        (1714557600, {"half": "\ud800"}, "", '{"half": "\ufffd"}'),
+        ("yesterday", None, "", ""),
+    ]
+    lines = b"\n".join(json.dumps({"text": "x", "date": d, "metadata": m}).encode() for d, m, _, _ in rows)
+    records = read(Jsonl(), tmp_path / "a.jsonl", lines)
+    assert [(r.date, r.metadata) for r in records] == [(date, metadata) for _, _, date, metadata in rows]
+
+
 @pytest.mark.parametrize("packing", [".gz", ".zst"])
 @pytest.mark.parametrize("frames", [1, 20])
 def test_a_cut_file_gives_the_lines_before_the_cut_and_one_error(tmp_path: Path, packing: str, frames: int) -> None:
-    rows = [json.dumps({"text": f"{i} " + str(hash((i, "x")) ** 9) * 20}).encode() + b"\n" for i in range(2000)]
+    rows = [
+        json.dumps({"text": f"{i} {random.Random(i).getrandbits(600)} " * 20}).encode() + b"\n" for i in range(2000)
+    ]
     step = len(rows) // frames
     packed = b"".join(jsonl(packing, b"".join(rows[i : i + step])) for i in range(0, len(rows), step))
     whole = read(Jsonl(), tmp_path / f"a.jsonl{packing}", packed)
@@ -201,6 +229,20 @@ def test_each_row_of_parquet_is_a_record(tmp_path: Path) -> None:
 def test_parquet_text_may_be_any_kind_of_text(tmp_path: Path, kind: pa.DataType) -> None:
     text = pa.array(["é", "b"], pa.string()).cast(kind)
     assert [r.text for r in read(Parquet(), write(tmp_path / "a.parquet", text=text))] == ["é", "b"]
+
+
+def test_parquet_tells_date_and_metadata(tmp_path: Path) -> None:
+    nanoseconds = pa.array([1714557600000000001, None], pa.timestamp("ns", "UTC"))
+    structs = pa.array([{"a": 1, "b": None}, None])
+    records = read(Parquet(), write(tmp_path / "a.parquet", text=["a", "b"], date=nanoseconds, metadata=structs))
+    assert [(r.date, r.metadata) for r in records] == [("2024-05-01T10:00:00Z", '{"a":1,"b":null}'), ("", "")]
+    days = pa.array([19844, None], pa.date32())
+    maps = pa.array([[("k", "v")], None], pa.map_(pa.string(), pa.string()))
+    records = read(Parquet(), write(tmp_path / "a.parquet", text=["a", "b"], date=days, metadata=maps))
+    assert [(r.date, r.metadata) for r in records] == [("2024-05-01", '{"k":"v"}'), ("", "")]
+    texts = write(tmp_path / "a.parquet", text=["a", "b"], date=["2024-05-01T10", "x"], metadata=['{"a": 2}', "[1]"])
+    records = read(Parquet(), texts)
+    assert [(r.date, r.metadata) for r in records] == [("2024-05-01T10:00:00Z", '{"a":2}'), ("", "")]
 
 
 def test_one_bad_cell_is_one_error(tmp_path: Path) -> None:

@@ -143,16 +143,16 @@ def test_a_changed_threshold_decides_again_without_reading_text(
     corpus_after = curate([corpus], out, changed)
     assert made == ["Decisions all", "Documents kept"]
     predicted = api.Corpus(done).what_if({"curate.filters.gopher_quality.min_words": 400})
-    assert predicted.after["kept"] == corpus_after.ledger["kept"] < api.Corpus(done).ledger["kept"]
+    assert predicted.after.kept == corpus_after.ledger["kept"] < api.Corpus(done).ledger["kept"]
     dropped = corpus_after.ledger["dropped"]
     assert isinstance(dropped, dict)
-    assert predicted.after["dropped"] == {k: v for k, v in dropped.items() if k != "not_text"}
-    assert len(predicted.lost) == predicted.before["kept"] - predicted.after["kept"]  # type: ignore[operator]
+    assert predicted.after.dropped == {k: v for k, v in dropped.items() if k != "not_text"}
+    assert len(predicted.lost) == predicted.before.kept - predicted.after.kept  # type: ignore[operator]
 
 
 def test_what_if_refuses_what_cannot_be_replayed(done: Path) -> None:
     with pytest.raises(RecipeError, match=r"curate\.edits\.c4_lines is the first step that must run"):
-        api.Corpus(done).what_if({"curate.edits.c4_lines.min_words_per_line": 5})
+        api.Corpus(done).what_if({"curate.edits.c4_lines.min_words_per_line": 7})
     with pytest.raises(RecipeError, match="Did you mean"):
         api.Corpus(done).what_if({"curate.filters.gopher_quality.min_wordz": 5})
 
@@ -161,12 +161,12 @@ def test_a_changed_edit_keeps_what_came_before_it(corpus: Path, done: Path, tmp_
     out = tmp_path / "out"
     shutil.copytree(done, out)
     before = {path.name for path in (out / "artifacts").iterdir()}
-    curate([corpus], out, api.load_recipe("fineweb_en", {**SMALL, "curate.edits.c4_lines.min_words_per_line": 5}))
+    curate([corpus], out, api.load_recipe("fineweb_en", {**SMALL, "curate.edits.c4_lines.min_words_per_line": 7}))
     new = {path.name.rpartition("-")[0] for path in (out / "artifacts").iterdir()} - {"signals-size", "documents-read"}
     remade = {p.name.rpartition("-")[0] for p in (out / "artifacts").iterdir() if p.name not in before}
-    assert remade <= new
+    assert remade <= new | {"signals-size"}  # the bytes of the new text version
     assert "documents-c4_lines" in remade
-    assert not {"documents-read", "signals-gopher_quality", "signals-language", "signals-size"} & remade
+    assert not {"documents-read", "signals-gopher_quality", "signals-language"} & remade
 
 
 def test_why_tells_the_life_of_kept_dropped_and_broken_documents(done: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_poison_document_is_quarantined_alone(tmp_path: Path) -> None:
     rows[4]["text"] += " POISON"
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     plain = api.load_recipe("fineweb_en")
-    recipe = dataclasses.replace(plain, curate=dataclasses.replace(plain.curate, steps=(Poisoned(),), survivor=""))
+    recipe = dataclasses.replace(plain, curate=dataclasses.replace(plain.curate, steps=(Poisoned(),), survivors=()))
     with Workplace.open(tmp_path / "out") as place:
         from seedbed.curate.publish import publish
         from seedbed.curate.run import curate as run

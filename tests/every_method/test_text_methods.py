@@ -51,7 +51,12 @@ TEXT_METHODS = of_kind(Edit) + of_kind(Filter) + of_kind(Deduper)
 
 
 def documents(texts: list[str]) -> DocumentBatch:
-    return DocumentBatch.of(texts, url=["http://a.example/"] * len(texts), language=["en"] * len(texts))
+    return DocumentBatch.of(texts, url=[_url(text) for text in texts], language=["en"] * len(texts))
+
+
+def _url(text: str) -> str:
+    """The same for the same text, so that what is the same by text is the same by URL."""
+    return f"http://a.example/{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def result(method: Method, batch: DocumentBatch) -> pa.Table:

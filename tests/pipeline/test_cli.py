@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 VERBS = ("methods", "show", "run", "curate", "tokenize", "select", "compare", "train", "evaluate", "predict")
-VERBS += ("report", "diff", "status", "why", "what-if")
+VERBS += ("report", "diff", "status", "why", "what-if", "forget", "gc", "verify", "export", "compare-dialects")
 
 
 def seedbed(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -40,7 +40,15 @@ def test_help_names_every_verb_and_each_has_its_own() -> None:
         (["curate", "x.txt", "--out", "o", "--recipe", "fineweb_em"], 2, "Did you mean 'fineweb_en'"),
         (["curate", "x.txt"], 2, "--out"),
         (["run", "fineweb_en", "--out", "o"], 2, "names no input"),
-        (["why", "abc", "--in", "empty"], 1, "not the output folder"),
+        (["why", "empty", "abc"], 1, "not the output folder"),
+        (["why", "empty"], 2, "asks for one document or one token"),
+        (["gc", "empty"], 1, "not an output folder"),
+        (["verify", "empty"], 1, "not an output folder"),
+        (["forget", "empty", "x.txt"], 1, "not the output folder"),
+        (["forget", "empty", "none.txt"], 1, "cannot be read"),
+        (["export", "empty", "a.jsonl.zst"], 1, "not the output folder"),
+        (["curate", "x.txt", "--out", "o", "--shard", "3of4"], 2, "Write it as 3/16"),
+        (["compare-dialects", "size", "a", "b", "x.txt"], 2, "has no dialects"),
         (["status", "empty"], 1, "not an output folder"),
         (["evaluate", "empty", "--text", "x.txt"], 1, "config.json"),
         (["methods", "zzzz"], 2, "no method"),
@@ -85,11 +93,65 @@ def test_a_folder_from_the_shell(corpus: Path, tmp_path: Path) -> None:
     assert states == {"in use"}
     what_if = seedbed("what-if", "o", "--set", "curate.filters.gopher_quality.min_words=100000", cwd=tmp_path).stdout
     assert "0 documents would newly be kept" in what_if
-    life = json.loads(seedbed("why", "https://a.example/0", "--in", "o", "--json", cwd=tmp_path).stdout)
+    life = json.loads(seedbed("why", "o", "https://a.example/0", "--json", cwd=tmp_path).stdout)
     assert life["url"] == "https://a.example/0"
     same = seedbed("diff", "fineweb_en", "o", cwd=tmp_path).stdout
     assert "inputs" in same
     assert "gopher" not in same
+
+
+def test_asking_and_tidying_from_the_shell(changed: Path, tmp_path: Path) -> None:
+    out = str(changed)
+    assert json.loads(seedbed("verify", out, "--json").stdout)["problems"] == []
+    assert "0 problems" in seedbed("verify", out, "--dry-run").stdout
+    assert json.loads(seedbed("gc", out, "--dry-run", "--json").stdout) == []
+    told = json.loads(seedbed("what-if", out, "--set", "curate.filters.gopher_quality.min_words=400", "--json").stdout)
+    assert told["after"]["kept"] < told["before"]["kept"]
+    assert told["borderline"][0]["rule"] == "gopher_quality.min_words"
+    token = json.loads(seedbed("why", out, "--token", "0:0", "--json").stdout)
+    assert token["position"] == 0
+    assert token["life"]["verdict"] == "kept"
+    counts = json.loads(seedbed("export", out, str(tmp_path / "a.jsonl.zst"), "--json").stdout)
+    assert counts["documents"] == json.loads((changed / "ledger.json").read_text())["kept"]
+    (tmp_path / "urls.txt").write_text("https://a.example/0\n")
+    dry = seedbed("forget", out, str(tmp_path / "urls.txt"), "--dry-run").stdout
+    assert "1 documents would be forgotten" in dry
+    assert not (changed / "certificates").exists()
+    done = seedbed("forget", out, str(tmp_path / "urls.txt"))
+    assert "1 documents are forgotten; 0 of what was asked is not here" in done.stdout, done.stderr
+    assert json.loads(seedbed("why", out, "https://a.example/1", "--json").stdout)["verdict"] == "kept"
+    assert seedbed("why", out, "https://a.example/0").returncode == 1
+    (changed / "ledger.json").write_text("{}")
+    broken = seedbed("verify", out)
+    assert broken.returncode == 1
+    assert "ledger.json is not what the documents add up to" in broken.stdout
+
+
+def test_a_dry_run_shows_cost_and_makes_nothing(corpus: Path, tmp_path: Path) -> None:
+    told = seedbed("curate", str(corpus), "--out", "o", "--dry-run", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    for line in ("Probe of 32 documents", "curate.filters.gopher_quality", "min_words", "memory (estimated)"):
+        assert line in told.stdout
+    assert not (tmp_path / "o").exists()
+    asked = seedbed("run", "smoke", "--out", "o", "--dry-run", "--json", cwd=tmp_path)
+    preview = json.loads(asked.stdout)
+    assert preview["needs"]["flops"] > 0
+    assert preview["refusals"] == []
+
+
+def test_parts_of_an_array_job_come_together(corpus: Path, tmp_path: Path) -> None:
+    settings = ("--set", "curate.shard_bytes=40000", "--workers", "1")
+    shards = [
+        json.loads(
+            seedbed("curate", str(corpus), "--out", "o", "--shard", f"{k}/2", "--json", *settings, cwd=tmp_path).stdout
+        )
+        for k in (1, 2)
+    ]
+    assert all(part["shards"] >= 1 for part in shards)
+    assert list((tmp_path / "o" / "artifacts").glob("documents-read-*.partial"))
+    done = seedbed("curate", str(corpus), "--out", "o", *settings, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "o" / "ledger.json").read_text())["read"] == 36
 
 
 def test_a_verb_stays_a_verb_when_its_room_is_imported() -> None:

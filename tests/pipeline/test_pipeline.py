@@ -194,7 +194,7 @@ def test_why_leads_from_a_document_to_its_tokens_and_copies(done: Path) -> None:
     corpus = api.Corpus(done)
     life = corpus.why(corpus.documents().column("id")[0].as_py())
     assert life.tokens is not None
-    shard, offset, n_tokens = life.tokens
+    shard, offset, n_tokens = dataclasses.astuple(life.tokens)
     folder = next((done / "artifacts").glob("tokens-pool-*"))
     ids = np.fromfile(folder / shard, "<u2")[offset : offset + n_tokens]
     assert len(ids) == n_tokens
@@ -229,7 +229,7 @@ def test_every_recipe_reads_back_from_json_and_yaml(name: str, tmp_path: Path) -
     [
         ("curate.filters.gopher_quality.min_wordz", 3, "Did you mean 'curate.filters.gopher_quality.min_words'"),
         ("curate.filters.gopher_quality.min_words", "many", "is not a whole number"),
-        ("curate.filters.gopher_quality.max_hash_ratio", -1, "must be >= 0"),
+        ("curate.filters.gopher_quality.max_symbol_ratio", -1, "must be >= 0"),
         ("compare.seeds", 0, r"compare\.seeds: 0 must be >= 1"),
         ("compare.baseline", "rando", "Did you mean 'random'"),
         ("evaluate.target", "nowhere", "no text for 'nowhere'"),

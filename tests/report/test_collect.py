@@ -20,6 +20,7 @@ from seedbed.curate.filters.gopher_quality import GopherQuality
 from seedbed.curate.filters.size import Size
 from seedbed.curate.plan import CuratePlan
 from seedbed.curate.readers.jsonl import Jsonl
+from seedbed.curate.survivors.longest import Longest
 from seedbed.pipeline import reporting, workplace
 from seedbed.pipeline.reporting_curation import Story, likeness, shares
 from seedbed.predict.laws.chinchilla import Chinchilla
@@ -32,14 +33,16 @@ HOSTILE = "<script>alert('x')</script> \u202e " + "z" * 3000
 
 
 def recipe() -> Recipe:
-    steps = (Size(), GopherQuality(max_mean_word_length=None), Exact(), Minhash())
-    return Recipe("tiny", "a test", CuratePlan((Jsonl(),), AllText(), steps, survivor="size.n_bytes"))
+    steps = (Size(), GopherQuality(max_average_word_length=None), Exact(), Minhash())
+    return Recipe("tiny", "a test", CuratePlan((Jsonl(),), AllText(), steps, survivors=(Longest(),)))
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
-    different = [" ".join(f"{word}{i}" for word in text.split()) + " the of and that" for i, text in enumerate(LONG)]
+    different = [
+        " ".join(word + "abcdefghijkl"[i] for word in text.split()) + " the of and that" for i, text in enumerate(LONG)
+    ]
     texts = [
         *different,
         different[0],
@@ -114,7 +117,7 @@ def test_distributions_count_what_the_rules_break(out: Path, data: ReportData) -
     broken = {f"{of.step}.{of.rule}": of.broken for of in data.distributions}
     failures = [f for row in story.curated.decisions.table(["failures"]).column("failures").to_pylist() for f in row]
     assert {rule: n for rule, n in broken.items() if n} == {rule: failures.count(rule) for rule in set(failures)}
-    assert "gopher_quality.max_mean_word_length" not in broken
+    assert "gopher_quality.max_average_word_length" not in broken
 
 
 def test_the_page_is_written_and_the_same_again(out: Path, data: ReportData) -> None:

@@ -7,17 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Protocol, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 Array = npt.NDArray[Any]
 
 _pa: Any = pa
+_pc: Any = pc
 _pq: Any = pq
+
+
+class Columns(Protocol):
+    """Named columns of one length: a table in memory, or shards on disk of which one column at a time is read."""
+
+    @property
+    def num_rows(self) -> int:
+        """Length of every column."""
+        ...
+
+    def column(self, i: str, /) -> Any:
+        """One column as a chunked array."""
+        ...
 
 
 def table(columns: Mapping[str, Any], schema: pa.Schema | None = None) -> pa.Table:
@@ -27,14 +42,23 @@ def table(columns: Mapping[str, Any], schema: pa.Schema | None = None) -> pa.Tab
 
 def write_parquet(file: Path, rows: pa.Table) -> None:
     """Deterministic Parquet: one row group a 8,192 rows, zstd, no dates and no library name that would differ."""
-    _pq.write_table(rows, file, compression="zstd", row_group_size=8192, write_statistics=False, store_schema=True)
+    _pq.write_table(rows, file, row_group_size=8192, **_options(rows.schema))
+
+
+_DISTINCT = ("id", "text", "url", "metadata")
+"""Columns in which hardly a value comes twice: a dictionary of them would be made and thrown away."""
+
+
+def _options(schema: pa.Schema) -> dict[str, Any]:
+    repeating = [name for name in cast("list[str]", cast(Any, schema).names) if name not in _DISTINCT]
+    return {"compression": "zstd", "use_dictionary": repeating, "write_statistics": False, "store_schema": True}
 
 
 class ParquetStream:
     """Writes a shard piece by piece, so that memory is bounded by the piece. Use as a context manager."""
 
     def __init__(self, file: Path, schema: pa.Schema) -> None:
-        self._writer = _pq.ParquetWriter(file, schema, compression="zstd", write_statistics=False)
+        self._writer = _pq.ParquetWriter(file, schema, **_options(schema))
         self.rows = 0
 
     def __enter__(self) -> Self:
@@ -52,9 +76,10 @@ class ParquetStream:
 
 def row_groups(file: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """A shard by its row groups, in order; one at a time is in memory."""
-    with _pq.ParquetFile(file) as parquet:
+    wanted = list(columns) if columns is not None else None
+    with _pq.ParquetFile(file, memory_map=True) as parquet:
         for group in range(parquet.num_row_groups):
-            yield cast(pa.Table, parquet.read_row_group(group, columns=list(columns) if columns is not None else None))
+            yield cast(pa.Table, parquet.read_row_group(group, columns=wanted, use_threads=False))
 
 
 def n_rows(file: Path) -> int:
@@ -65,17 +90,33 @@ def n_rows(file: Path) -> int:
 def read_parquet(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """A whole shard, or some of its columns."""
     wanted = list(columns) if columns is not None else None
-    return cast(pa.Table, _pq.read_table(file, columns=wanted, memory_map=True))
+    with _pq.ParquetFile(file, memory_map=True) as parquet:
+        return cast(pa.Table, parquet.read(columns=wanted))
 
 
-def numpy(rows: pa.Table, column: str) -> Array:
+class Shards:
+    """The columns of several shards, one behind another, each read from disk when it is asked for."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = list(files)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of all shards, from their footers."""
+        return sum(n_rows(file) for file in self._files)
+
+    def column(self, i: str, /) -> Any:
+        """One column of all shards."""
+        chunks = [cast(Any, read_parquet(file, [i]).column(i)).chunks for file in self._files]
+        return _pa.chunked_array([chunk for some in chunks for chunk in some])
+
+
+def numpy(rows: Columns, column: str) -> Array:
     """A column without nulls as a numpy array."""
-    chunked = cast(Any, rows.column(column))
-    return cast(Array, chunked.combine_chunks().to_numpy(zero_copy_only=False)) if len(rows) else _empty(rows, column)
-
-
-def _empty(rows: pa.Table, column: str) -> Array:
-    dtype = cast(Any, rows).schema.field(column).type.to_pandas_dtype()
+    chunked = rows.column(column)
+    if len(chunked):
+        return cast(Array, chunked.combine_chunks().to_numpy(zero_copy_only=False))
+    dtype = chunked.type.to_pandas_dtype()
     return np.zeros(0, dtype=dtype if dtype is not np.bytes_ else object)
 
 
@@ -98,9 +139,22 @@ def id_column(id_N16: npt.NDArray[np.uint8], missing_N: npt.NDArray[np.bool_] | 
     return _pa.FixedSizeBinaryArray.from_buffers(_pa.binary(16), n, [valid, data])
 
 
+def hex_column(id_N16: npt.NDArray[np.uint8]) -> Any:
+    """The ids as text of 32 hexadecimal digits."""
+    digits = np.frombuffer(np.ascontiguousarray(id_N16).tobytes().hex().encode(), np.uint8)
+    offsets = np.arange(0, 32 * len(id_N16) + 1, 32, dtype=np.int32)
+    return _pa.StringArray.from_buffers(len(id_N16), _pa.py_buffer(offsets), _pa.py_buffer(digits))
+
+
 def id_keys(id_N16: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
     """key_N: the first 8 bytes of each id, little-endian: what chance and ties are hashed from."""
     return np.ascontiguousarray(id_N16[:, :8]).view("<u8").reshape(-1).astype(np.uint64)
+
+
+def ids_in(id_N16: npt.NDArray[np.uint8], among_M16: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Which of the ids are among the others."""
+    found = _pc.is_in(id_column(id_N16), value_set=id_column(among_M16))
+    return np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)
 
 
 def strings(rows: pa.Table, column: str) -> list[str | None]:
@@ -121,6 +175,12 @@ def text_buffers(rows: pa.Table, column: str) -> tuple[npt.NDArray[np.uint8], np
     return data, offsets
 
 
+def text_column(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> pa.Array[Any]:
+    """The inverse of `text_buffers`; `data` begins with the first text."""
+    bounds, text = (_pa.py_buffer(np.ascontiguousarray(array)) for array in (offsets, data))
+    return cast("pa.Array[Any]", _pa.LargeStringArray.from_buffers(len(offsets) - 1, bounds, text))
+
+
 def concat(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
     """All rows under one another; an empty table of `schema` where there are none."""
     if not tables:
@@ -133,9 +193,35 @@ def join(arrays: Sequence[pa.Array[Any]]) -> pa.Array[Any]:
     return arrays[0] if len(arrays) == 1 else cast("pa.Array[Any]", _pa.concat_arrays(list(arrays)))
 
 
+def select(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Some columns, in that order."""
+    return cast(pa.Table, cast(Any, rows).select(list(columns)))
+
+
 def take(rows: pa.Table, indices: npt.NDArray[Any]) -> pa.Table:
     """The rows at `indices`, in that order."""
     return cast(pa.Table, cast(Any, rows).take(pa.array(indices, pa.int64())))
+
+
+def named(index_N: npt.NDArray[np.integer[Any]], names: Sequence[str]) -> Any:
+    """The name at each index as a text column; an index of -1 gives the empty text."""
+    codes = np.where(index_N < 0, len(names), index_N).astype(np.int32)
+    return _pa.array([*names, ""], _pa.large_string()).take(_pa.array(codes))
+
+
+def named_lists(flags_NR: npt.NDArray[np.bool_], names: Sequence[str]) -> Any:
+    """For each row the list of the names whose flag is set."""
+    _, set_ = np.nonzero(flags_NR)
+    offsets = np.zeros(len(flags_NR) + 1, np.int32)
+    np.cumsum(flags_NR.sum(axis=1), out=offsets[1:])
+    return _pa.ListArray.from_arrays(_pa.array(offsets), named(set_, names))
+
+
+def is_in(rows: Columns, column: str, values: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which rows of a text column hold one of the values."""
+    chunked = rows.column(column)
+    found = _pc.is_in(chunked, value_set=_pa.array(list(values), chunked.type))
+    return np.asarray(found.to_numpy(), np.bool_)
 
 
 def field(name: str, kind: pa.DataType, **about: str) -> pa.Field[Any]:
@@ -164,3 +250,27 @@ def blank(schema: pa.Schema) -> pa.Table:
     """One row of zeros and empty texts."""
     values = {f.name: "" if _pa.types.is_large_string(f.type) else 0 for f in cast(Any, schema)}
     return cast(pa.Table, _pa.Table.from_pylist([values], schema=schema))
+
+
+def read_row(file: Path, row: int, columns: Sequence[str] | None = None) -> dict[str, Any]:
+    """One row of a shard as Python values; only the row group it lies in is read."""
+    wanted = list(columns) if columns is not None else None
+    with _pq.ParquetFile(file) as parquet:
+        for group in range(parquet.num_row_groups):
+            rows = int(parquet.metadata.row_group(group).num_rows)
+            if row < rows:
+                found = parquet.read_row_group(group, columns=wanted).slice(row, 1)
+                return cast("dict[str, Any]", found.to_pylist()[0])
+            row -= rows
+    raise IndexError(f"{file.name} has no row {row} more")
+
+
+def read_ids(file: Path) -> pa.Table | None:
+    """The column `id` of a shard in 16 bytes each, also where it is stored in hex; None where there is none."""
+    schema = _pq.read_schema(file)
+    if "id" not in schema.names:
+        return None
+    rows = read_parquet(file, ["id"])
+    if schema.field("id").type == _pa.binary(16):
+        return rows
+    return table({"id": _pa.array([bytes.fromhex(key or "") for key in strings(rows, "id")], _pa.binary(16))})

@@ -232,7 +232,7 @@ class Draft:
             "parents": dict(request.parents),
             "rows": sum(cast(int, r["rows"]) for r in receipts if str(r["name"]).startswith("part-")),
             "bytes": sum(cast(int, r["bytes"]) for r in receipts),
-            "files": [{key: r[key] for key in ("name", "rows", "bytes", "hash")} for r in receipts],
+            "files": [{key: r[key] for key in ("name", "rows", "bytes", "hash", "about")} for r in receipts],
             "about": dict(about),
         }
         final = self.path.with_name(request.folder)

@@ -16,7 +16,7 @@ import xxhash
 
 from seedbed.core.parameters import Json
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the layout of artifacts changes; old ones are then not found, and made anew."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
 import os
 import random
 import re
@@ -18,6 +17,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from seedbed.core import optional
 from seedbed.core.errors import SeedbedError
 
 T = TypeVar("T")
@@ -133,8 +133,7 @@ def remove(url: str) -> None:
 def _store(url: str) -> tuple[Any, str]:
     """(file system, path in it)."""
     try:
-        fsspec: Any = importlib.import_module("fsspec")
-        store, path = fsspec.url_to_fs(url)
+        store, path = optional.load("fsspec", "remote", url).url_to_fs(url)
     except (ImportError, ValueError) as error:
         mend = 'pip install "seedbed[remote]" brings fsspec and s3; other stores need their own fsspec package.'
         raise SeedbedError(url, f"this store cannot be reached ({error})", mend) from error

@@ -5,6 +5,7 @@ What was stored before a break is given before the break is told: a reader can k
 
 from __future__ import annotations
 
+import bz2
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,19 +14,19 @@ from typing import BinaryIO
 import zstandard
 
 PIECE_BYTES = 1 << 18
-"""No piece is larger than this when a file is plain or gzip; a zstd piece can reach 8 MiB, and only in a bomb."""
+"""No piece is larger where a file is plain, gzip or bzip2; a zstd piece can reach 8 MiB, and only in a bomb."""
 
 _READ_BYTES = 1 << 16
 _ZSTD_READ_BYTES = 1 << 7  # a zstd block of 4 bytes can stand for 128 KiB, and python-zstandard has no output limit
 _ZSTD_WINDOW_BYTES = 1 << 27
-_GZIP_MAGIC, _ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_GZIP_MAGIC, _ZSTD_MAGIC, _BZIP2_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh"
 
 
 class BrokenStream(Exception):  # noqa: N818  it is a state of a file, told to a reader, and never reaches a user
     """The rest of a file cannot be read.
 
     Args:
-        kind: corrupt_gzip, truncated_gzip, corrupt_zstd or truncated_zstd.
+        kind: corrupt_gzip, truncated_gzip, corrupt_zstd, truncated_zstd, corrupt_bzip2 or truncated_bzip2.
         message: what broke, and at which byte of the file.
         suspect_from: the decompressed byte where a damaged gzip member begins, or None. Damage shows late, at the
             latest in the checksum, so that what was last given of the member may be wrong.
@@ -39,7 +40,7 @@ class BrokenStream(Exception):  # noqa: N818  it is a state of a file, told to a
 def pieces(file: Path) -> Iterator[bytes]:
     """The decompressed content of a file. Raises BrokenStream where it breaks, after all that can be had.
 
-    Compression shows in the first bytes; a file named .gz or .zst must be what its name says.
+    Compression shows in the first bytes; a file named .gz, .zst or .bz2 must be what its name says.
     """
     with file.open("rb") as raw:
         head = raw.read(4)
@@ -48,6 +49,8 @@ def pieces(file: Path) -> Iterator[bytes]:
             yield from _gunzip(raw)
         elif head == _ZSTD_MAGIC or file.suffix.lower() == ".zst":
             yield from _unzstd(raw)
+        elif head.startswith(_BZIP2_MAGIC) or file.suffix.lower() == ".bz2":
+            yield from _unbzip2(raw)
         else:
             while piece := raw.read(PIECE_BYTES):
                 yield piece
@@ -114,6 +117,26 @@ def _unzstd(raw: BinaryIO) -> Iterator[bytes]:
                 frame, frames, fed = fresh(), frames + 1, False
     if fed or not frames:
         raise BrokenStream("truncated_zstd", f"the file ends inside zstd frame {frames}, at byte {raw.tell()}")
+
+
+def _unbzip2(raw: BinaryIO) -> Iterator[bytes]:
+    """One stream or several: dumps that are read in parallel have a stream for every hundred pages."""
+    stream, streams, fed = bz2.BZ2Decompressor(), 0, False
+    while pending := raw.read(_READ_BYTES):
+        while pending or not stream.needs_input:
+            fed = True
+            try:
+                out = stream.decompress(pending, PIECE_BYTES)
+            except OSError as error:
+                message = f"{error} in bzip2 stream {streams}, before byte {raw.tell()} of the file"
+                raise BrokenStream("corrupt_bzip2", message) from error
+            if out:
+                yield out
+            pending = b""
+            if stream.eof:
+                pending, stream, streams, fed = stream.unused_data, bz2.BZ2Decompressor(), streams + 1, False
+    if fed or not streams:
+        raise BrokenStream("truncated_bzip2", f"the file ends inside bzip2 stream {streams}, at byte {raw.tell()}")
 
 
 def lines(content: Iterable[bytes], max_bytes: int) -> Iterator[tuple[bytes, bool]]:

@@ -1,4 +1,4 @@
-"""What a user finds at the top of the output folder: documents/, ledger.json, quarantine/."""
+"""What a user finds at the top of the output folder: documents/, ledger.json, ledger.parquet, quarantine/."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import os
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+
 from seedbed.core import arrow
 from seedbed.core.artifact import Artifact, disk_error, write_text
+from seedbed.core.parameters import Json
+from seedbed.curate.ledger import STEM, by_step
 from seedbed.curate.run import Curated
 
 
@@ -16,10 +20,19 @@ def publish(curated: Curated, out: Path) -> None:
     """Write or renew them. Kept documents are links to the artifact where the file system allows, else copies."""
     try:
         _documents(curated.kept, out / "documents")
-        write_text(out / "ledger.json", json.dumps(curated.ledger, indent=1) + "\n")
+        write_ledger(curated, curated.decisions.table(stem=STEM), out)
         _quarantine([curated.read, *curated.texts.values(), *curated.signals.values()], out / "quarantine")
     except OSError as error:
         raise disk_error(out, error) from error
+
+
+def write_ledger(curated: Curated, table: pa.Table, out: Path) -> None:
+    """`ledger.json`: all shards together, step by step; `ledger.parquet`: each shard by itself."""
+    told: dict[str, Json] = {**curated.ledger, "steps": by_step(table)}
+    aside = out / ".ledger.parquet.tmp"
+    arrow.write_parquet(aside, table)
+    os.replace(aside, out / "ledger.parquet")
+    write_text(out / "ledger.json", json.dumps(told, indent=1) + "\n")
 
 
 def _documents(kept: Artifact, folder: Path) -> None:

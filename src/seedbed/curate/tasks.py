@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,27 +17,17 @@ import pyarrow as pa
 
 from seedbed.core import arrow
 from seedbed.core.artifact import Draft
-from seedbed.core.fingerprint import hash_bytes
+from seedbed.core.memory import reuse_freed_memory
 from seedbed.core.nouns import DOCUMENTS, EVENTS, SPANS, DocumentBatch, signals_schema
-from seedbed.core.parameters import Json
-from seedbed.curate.contract import Deduper, Edit, Edited, Extractor, Filter, Record
-from seedbed.curate.sources import Source
+from seedbed.curate.contract import CurateStep, Deduper, Edit, Edited, Filter, HashArray
+from seedbed.curate.samples import learned_by
 from seedbed.engine.contract import Tick
+from seedbed.engine.progress import announce
 
 T = TypeVar("T")
 
 BATCH_ROWS = 1024
 BATCH_BYTES = 16 << 20
-
-
-@dataclasses.dataclass(frozen=True)
-class ReadTask:
-    """Read the records of some files into one Documents shard."""
-
-    name: str
-    sources: tuple[Source, ...]
-    extractor: Extractor
-    draft: Draft
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +48,7 @@ class MeasureTask:
     shard: Path
     methods: tuple[Filter | Deduper, ...]
     drafts: tuple[Draft, ...]
+    learned: Mapping[str, Path] = dataclasses.field(default_factory=dict[str, Path])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,78 +62,6 @@ class KeepTask:
     draft: Draft
 
 
-def read_shard(task: ReadTask, tick: Tick) -> None:
-    """ReadTask -> `part-` (Documents) and `events-`; its receipt counts records by file."""
-    if task.draft.receipt(f"part-{task.name}.parquet") and task.draft.receipt(f"events-{task.name}.parquet"):
-        tick(sum(source.size for source in task.sources))
-        return
-    events: list[dict[str, Any]] = []
-    counts: dict[str, Json] = {"read": 0}
-
-    def fill(file: Path) -> int:
-        events.clear()
-        counts["read"] = 0
-        with arrow.ParquetStream(file, DOCUMENTS) as out:
-            rows: list[dict[str, Any]] = []
-            size = 0
-            for row in _records(task, events, counts, tick):
-                rows.append(row)
-                size += len(row["text"])
-                if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
-                    out.add(pa.Table.from_pylist(rows, DOCUMENTS))
-                    rows, size = [], 0
-            out.add(pa.Table.from_pylist(rows, DOCUMENTS))
-            return out.rows
-
-    task.draft.write(f"part-{task.name}.parquet", fill, counts)
-    task.draft.write_table(f"events-{task.name}.parquet", pa.Table.from_pylist(events, EVENTS))
-
-
-def _records(
-    task: ReadTask, events: list[dict[str, Any]], counts: dict[str, Json], tick: Tick
-) -> Iterator[dict[str, Any]]:
-    read = 0
-    for source in task.sources:
-        seen: set[bytes] = set()
-        for record in source.reader.records(source.path):
-            read += 1
-            counts["read"] = read
-            key = hash_bytes(source.relative.encode(), record.offset.to_bytes(8, "little"), record.content)
-            while key in seen:  # the same bytes at the same offset: a reader's ordinal would be lost otherwise
-                key = hash_bytes(key)
-            seen.add(key)
-            row = _document(record, key, source, task.extractor, events)
-            if row is not None:
-                yield row
-        tick(source.size)
-
-
-def _document(
-    record: Record, key: bytes, source: Source, extractor: Extractor, events: list[dict[str, Any]]
-) -> dict[str, Any] | None:
-    event: dict[str, Any] = {"id": key, "locator": f"{source.relative}:{record.offset}", "step": source.reader.path()}
-    event.update(message=record.url, traceback="")
-    if record.kind == "drop":
-        events.append({**event, "kind": "dropped", "reason": record.reason})
-        return None
-    if record.kind == "error":
-        kind, message = record.error or ("unreadable", "")
-        events.append({**event, "kind": "errored", "reason": kind, "message": message})
-        return None
-    text = record.text
-    if record.kind == "html":
-        try:
-            text = extractor.extract(record)
-        except Exception as error:
-            events.append({**event, "step": extractor.path(), **error_columns(error)})
-            return None
-    text = text.encode("utf-8", "replace").decode()  # lone surrogates cannot be stored
-    given = {"url": record.url, "source": record.source or source.relative, "language": record.language}
-    given |= {"date": record.date, "file": source.relative, "metadata": record.metadata}
-    told = {name: value.encode("utf-8", "replace").decode() for name, value in given.items()}
-    return {"id": key, "text": text, "offset": record.offset, **told}
-
-
 def error_columns(error: Exception) -> dict[str, str]:
     """kind, reason, message and traceback of an exception; the traceback names files without folders."""
     frames = traceback.extract_tb(error.__traceback__)
@@ -153,30 +72,41 @@ def error_columns(error: Exception) -> dict[str, str]:
 
 def batches(shard: Path) -> Iterator[DocumentBatch]:
     """The row groups of a Documents shard."""
+    reuse_freed_memory()
     return (DocumentBatch(rows) for rows in arrow.row_groups(shard))
 
 
 def edit_shard(task: EditTask, tick: Tick) -> None:
     """EditTask -> the same rows with new text; a document the edit fails on keeps its row and is quarantined."""
-    names = [f"{stem}-{task.name}.parquet" for stem in ("part", "spans", "events")]
-    if not all(task.draft.receipt(name) for name in names):
-        events: list[dict[str, Any]] = []
-        spans: list[pa.Table] = []
-
-        def fill(file: Path) -> int:
-            events.clear()
-            spans.clear()
-            with arrow.ParquetStream(file, DOCUMENTS) as out:
-                for batch in batches(task.shard):
-                    pieces = _pieces(batch, task.edit.edit, Edited.of([""]), task.edit.path(), events)
-                    out.add(arrow.replace(batch.rows, "text", arrow.join([piece.texts for piece in pieces])))
-                    spans.append(_placed(pieces, out.rows - len(batch)))
-                return out.rows
-
-        task.draft.write(names[0], fill)
-        task.draft.write_table(names[1], arrow.concat(spans, SPANS))
-        task.draft.write_table(names[2], pa.Table.from_pylist(events, EVENTS))
+    write_edited(task.name, task.draft, batches(task.shard), task.edit.edit, task.edit.path())
     tick(arrow.n_rows(task.shard))
+
+
+def write_edited(
+    name: str,
+    draft: Draft,
+    documents: Iterator[DocumentBatch],
+    edit: Callable[[DocumentBatch], Edited],
+    step: str,
+) -> None:
+    """What an edit makes of a shard given in batches -> `part-`, `spans-` and `events-`."""
+    names = [f"{stem}-{name}.parquet" for stem in ("part", "spans", "events")]
+    if all(draft.receipt(each) for each in names):
+        return
+    events: list[dict[str, Any]] = []
+    spans: list[pa.Table] = []
+
+    def fill(file: Path) -> int:
+        with arrow.ParquetStream(file, DOCUMENTS) as out:
+            for batch in documents:
+                pieces = ask_each(batch, edit, Edited.of([""]), step, events)
+                out.add(arrow.replace(batch.rows, "text", arrow.join([piece.texts for piece in pieces])))
+                spans.append(_placed(pieces, out.rows - len(batch)))
+            return out.rows
+
+    draft.write(names[0], fill)
+    draft.write_table(names[1], arrow.concat(spans, SPANS))
+    draft.write_table(names[2], pa.Table.from_pylist(events, EVENTS))
 
 
 def _placed(pieces: list[Edited], start: int) -> pa.Table:
@@ -199,10 +129,11 @@ def measure_shard(task: MeasureTask, tick: Tick) -> None:
     ]
     tables: list[list[pa.Table]] = [[] for _ in open_]
     events: list[list[dict[str, Any]]] = [[] for _ in open_]
+    learned = {name: learned_by(made) for name, made in task.learned.items()}
     done = 0
     for batch in batches(task.shard) if open_ else ():
         for i, (method, _) in enumerate(open_):
-            tables[i].append(_measure(batch, method, events[i]))
+            tables[i].append(_measure(batch, method, learned.get(method.name()), events[i]))
         tick(len(batch))
         done += len(batch)
     for i, (method, draft) in enumerate(open_):
@@ -216,14 +147,19 @@ def schema_of(method: Filter | Deduper) -> pa.Schema:
     return signals_schema(method.signature_signals() if isinstance(method, Deduper) else method.signals)
 
 
-def _measure(batch: DocumentBatch, method: Filter | Deduper, events: list[dict[str, Any]]) -> pa.Table:
-    measure = method.signatures if isinstance(method, Deduper) else method.measure
+def _measure(
+    batch: DocumentBatch, method: Filter | Deduper, learned: HashArray | None, events: list[dict[str, Any]]
+) -> pa.Table:
+    def ask(documents: DocumentBatch) -> pa.Table:
+        if isinstance(method, Filter):
+            return method.measure(documents)
+        return method.signatures(documents) if learned is None else method.signatures_after(documents, learned)
+
     schema = schema_of(method)
-    blank = arrow.blank(schema)
-    return arrow.concat(_pieces(batch, measure, blank, method.path(), events), schema)
+    return arrow.concat(ask_each(batch, ask, arrow.blank(schema), method.path(), events), schema)
 
 
-def _pieces(
+def ask_each(
     batch: DocumentBatch, ask: Callable[[DocumentBatch], T], blank: T, step: str, events: list[dict[str, Any]]
 ) -> list[T]:
     """What `ask` says of the batch; where it fails, of each document alone, with `blank` for the poison ones."""
@@ -252,20 +188,18 @@ def keep_shard(task: KeepTask, tick: Tick) -> None:
         kept = np.ones(arrow.n_rows(task.shard), np.bool_)
         if task.decisions:
             kept = arrow.numpy(arrow.read_parquet(task.decisions, ["kept"]), "kept").astype(np.bool_)
-        languages = arrow.strings(arrow.read_parquet(task.languages), "language") if task.languages else None
+        languages = arrow.read_parquet(task.languages, ["language"]) if task.languages else None
 
         def fill(file: Path) -> int:
             start = 0
             with arrow.ParquetStream(file, KEPT) as out:
                 for rows in arrow.row_groups(task.shard):
                     take: npt.NDArray[np.int64] = np.flatnonzero(kept[start : start + rows.num_rows]).astype(np.int64)
-                    chosen = arrow.take(rows, take)
+                    chosen = rows if len(take) == rows.num_rows else arrow.take(rows, take)
                     columns: dict[str, Any] = {c: chosen.column(c) for c in DOCUMENTS.names}
-                    hexed = pa.array([key.hex() for key in DocumentBatch(chosen).ids], pa.string())
                     if languages is not None:
-                        found = [languages[start + int(i)] for i in take]
-                        columns["language"] = arrow.column(found, pa.large_string())
-                    out.add(arrow.table({**columns, "id": hexed}, KEPT))
+                        columns["language"] = arrow.take(languages, take + start).column("language")
+                    out.add(arrow.table({**columns, "id": arrow.hex_column(arrow.ids(chosen))}, KEPT))
                     start += rows.num_rows
                 return out.rows
 
@@ -277,10 +211,16 @@ KEPT = arrow.schema_with(DOCUMENTS, "id", pa.string())
 """The user's documents: DOCUMENTS with the id in hex."""
 
 
-def warm(method: Filter | Deduper) -> None:
-    """Ask once, so that kernels are compiled and cached before workers start."""
+def warm(methods: Sequence[CurateStep]) -> None:
+    """Ask each once, so that kernels are compiled and cached before workers start."""
+    from seedbed.text.kernel import compiling
+
     batch = DocumentBatch.of(["A warm-up document.\nIt has two lines, and the words of a sentence."])
-    if isinstance(method, Deduper):
-        method.groups(method.signatures(batch))
-    else:
-        method.measure(batch)
+    with compiling(lambda: announce("Compiling kernels: a minute or so, once per installation.")):
+        for method in methods:
+            if isinstance(method, Deduper):
+                method.groups(method.signatures(batch))
+            elif isinstance(method, Edit):
+                method.edit(batch)
+            else:
+                method.measure(batch)

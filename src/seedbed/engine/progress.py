@@ -17,6 +17,11 @@ SHORT_SECONDS = 1.0
 """Work that was shorter is not worth a line afterwards."""
 
 
+def announce(text: str, out: TextIO | None = None) -> None:
+    """Say what is about to take a while and shows no progress."""
+    print(text, file=out or sys.stderr, flush=True)
+
+
 class Bar:
     """Shows how far a piece of work is. Use as a context manager; `add` as work gets done.
 

@@ -6,13 +6,13 @@ that dies is replaced and its task asked again; what the task had finished is ke
 
 from __future__ import annotations
 
-import importlib
 import os
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from seedbed.core import optional
 from seedbed.core.errors import SeedbedError
 from seedbed.engine.contract import Result, Task, Tick
 from seedbed.engine.progress import Bar
@@ -69,10 +69,7 @@ class RayEngine:
 
     def _connected(self) -> Any:
         if self._ray is None:
-            try:
-                ray: Any = importlib.import_module("ray")
-            except ModuleNotFoundError as error:
-                raise SeedbedError("engine ray", "Ray is not installed", 'pip install "seedbed[ray]"') from error
+            ray = optional.load("ray", "ray", "engine ray")
             if not ray.is_initialized():
                 self._started_here = True
                 passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 
 
 def run(
-    recipe: Recipe, out: str | Path, *, inputs: Sequence[str] = (), workers: int = 1, engine: str = "local"
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    inputs: Sequence[str] = (),
+    workers: int = 1,
+    engine: str = "local",
+    check: bool = False,
 ) -> dict[str, Json]:
     """Run every section of a recipe and write the report. Gives the index of what was made, by role.
 
@@ -30,13 +37,16 @@ def run(
         inputs: files and folders instead of the recipe's.
         workers: processes at once; the result does not depend on it.
         engine: where they run: `local`, `ray` or `ray:ADDRESS`; nor does it depend on that.
+        check: refuse to start where disk or memory will not do.
     """
-    from seedbed.pipeline import reporting, workplace
+    from seedbed.pipeline import preflight, reporting, workplace
 
     given = tuple(inputs) or recipe.inputs
     if not given:
         raise RecipeError("inputs", "this recipe names no input", "Name files or folders.")
     recipe = dataclasses.replace(recipe, inputs=given)
+    if check:
+        preflight.check(recipe, given, out, workers)
     with Workplace.open(out, workers, engine) as place:
         _run_sections(place, recipe)
         reporting.report_into(place, recipe)
@@ -77,15 +87,44 @@ def _material(place: Workplace, recipe: Recipe) -> Material:
 
 
 def curate(
-    recipe: Recipe, out: str | Path, *, inputs: Sequence[str] = (), workers: int = 1, engine: str = "local"
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    inputs: Sequence[str] = (),
+    workers: int = 1,
+    engine: str = "local",
+    published: str | Path | None = None,
+    check: bool = False,
 ) -> Curated:
-    """The curate section alone."""
-    from seedbed.pipeline import data, reporting
+    """The curate section alone. What the folder `published` kept is not dropped for a duplicate that came later."""
+    from seedbed.pipeline import data, preflight, reporting
 
+    given = tuple(inputs) or recipe.inputs
+    if check:
+        preflight.check(recipe, given, out, workers)
     with Workplace.open(out, workers, engine) as place:
-        curated = data.curate_into(place, recipe, tuple(inputs) or recipe.inputs)
+        curated = data.curate_into(place, recipe, given, published)
         reporting.report_into(place, recipe)
     return curated
+
+
+def read_part(recipe: Recipe, out: str | Path, shard: str, *, inputs: Sequence[str], workers: int = 1) -> int:
+    """Read the part `shard`, "3/16", of the input; parts may be read at the same time. Gives the shards read."""
+    from seedbed.core.artifact import Store
+    from seedbed.curate.forgotten import Forgotten
+    from seedbed.curate.reading import Part, read_part
+    from seedbed.curate.sources import find_sources
+    from seedbed.engine.local import LocalEngine
+    from seedbed.pipeline import workplace
+
+    number, _, of = shard.partition("/")
+    if not (number.isdigit() and of.isdigit()):
+        raise RecipeError(f"--shard {shard}", "is no part of a whole", "Write it as 3/16.")
+    root = workplace.local(out)
+    sources, _ = find_sources(workplace.resolve(inputs), recipe.curate.readers)
+    with contextlib.closing(LocalEngine(workers)) as engine:  # no lock: parts write different files
+        part = Part(int(number), int(of))
+        return read_part(recipe.curate, sources, Store(root), engine, part, Forgotten.of(root))
 
 
 def tokenize(recipe: Recipe, out: str | Path, *, workers: int = 1) -> None:
@@ -108,9 +147,11 @@ def select(
         place.remember_recipe(recipe)
         material = _material(place, recipe)
         models = choose.trained_models(place, material, [stage.scorer])
-        return choose.weights_of(
+        weights = choose.weights_of(
             place, material, stage.scorer, stage.selector, budget_tokens, seed=seed, models=models, current=None
         )
+        place.remember_made("selected", weights)
+    return weights
 
 
 def train(
@@ -131,7 +172,9 @@ def train(
         label = f"model-seed{seed}"
         task = material.task(place, label, seed, material.plan, weights)
         task = dataclasses.replace(task, init=init)
-        return training.run_all([task], place.store, place.engine, "train")[label]
+        run = training.run_all([task], place.store, place.engine, "train")[label]
+        place.remember_made("trained", run)
+    return run
 
 
 def evaluate(model: Path, texts: Sequence[str], defaults: Recipe) -> dict[str, Json]:

@@ -7,20 +7,23 @@ from collections.abc import Sequence
 
 from seedbed.core.units import human
 from seedbed.curate.contract import Record
-from seedbed.curate.sources import Source, find_sources
+from seedbed.curate.sources import find_sources
 from seedbed.model import counts
+from seedbed.pipeline.probe import sample
 from seedbed.pipeline.workplace import resolve
 from seedbed.recipe import Recipe, Stage
 from seedbed.select.contract import TrainedModel
 
-SAMPLE_BYTES = 4 << 20
+N_SAMPLED = 200
+PACKED = 0.4
+"""Bytes of a Parquet shard for a byte of text."""
 BYTES_PER_TOKEN = 3.5
 """Of a small byte-level vocabulary on English text; the tokenizer's own figure is known once it is trained."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Needs:
-    """Estimates; the numbers of documents and text come from reading up to 4 MiB of the input.
+    """Estimates; the numbers of documents and text come from reading a little of the input.
 
     Args:
         input_bytes, documents, text_bytes, tokens: of what is read (the kept part is smaller).
@@ -56,31 +59,24 @@ class Needs:
 
 
 def estimate(recipe: Recipe, inputs: Sequence[str]) -> Needs:
-    """Read a little of the input and add up the recipe's training runs."""
+    """Read a little of the input and add up."""
     sources = find_sources(resolve(inputs), recipe.curate.readers)[0] if inputs else []
     total = sum(source.size for source in sources)
-    seen_bytes, records, text = _sample(sources)
-    factor = total / seen_bytes if seen_bytes else 0.0
+    sampled = sample(sources, N_SAMPLED, n_sources=2)
+    texts = [_text_bytes(record) for _, record in sampled.chosen]
+    documents = (sampled.records - sampled.not_text) * total / max(sampled.seen_bytes, 1)
+    return needs(recipe, total, documents, sum(texts) / max(len(texts), 1) * documents)
+
+
+def needs(recipe: Recipe, input_bytes: int, documents: float, text_bytes: float) -> Needs:
+    """What a recipe needs for so much text."""
     runs, trained, flops = _training(recipe)
-    text_bytes = text * factor
     versions = 1 + len(recipe.curate.edits)
-    disk = text_bytes * (0.4 * (versions + 1)) + text_bytes / BYTES_PER_TOKEN * 2 * (recipe.tokenizer is not None)
+    tokens = text_bytes / BYTES_PER_TOKEN
+    disk = text_bytes * (PACKED * (versions + 1)) + tokens * 2 * (recipe.tokenizer is not None)
     if recipe.train is not None:
         disk += runs * 4 * counts.total_parameters(recipe.train.shape)
-    return Needs(total, records * factor, text_bytes, text_bytes / BYTES_PER_TOKEN, runs, trained, flops, disk)
-
-
-def _sample(sources: Sequence[Source]) -> tuple[int, int, int]:
-    """(bytes of input seen, records, bytes of text) of the first few sources; an HTML page is about a third text."""
-    seen = records = text = 0
-    for source in sources:
-        if seen >= SAMPLE_BYTES:
-            break
-        for record in source.reader.records(source.path):
-            records += 1
-            text += _text_bytes(record)
-        seen += source.size
-    return seen, records, text
+    return Needs(input_bytes, documents, text_bytes, tokens, runs, trained, flops, disk)
 
 
 def _text_bytes(record: Record) -> int:

@@ -21,7 +21,7 @@ from seedbed.core import arrow
 from seedbed.core.artifact import Artifact, Store, write_text
 from seedbed.core.errors import SeedbedError
 from seedbed.core.parameters import Json
-from seedbed.pipeline import reporting_curation, workplace
+from seedbed.pipeline import reporting_curation, reporting_quality, workplace
 from seedbed.pipeline.workplace import Workplace
 from seedbed.predict.contract import FittedLaw, Law
 from seedbed.predict.laws.chinchilla import ChinchillaFit
@@ -73,6 +73,9 @@ def _collect(out: Path, recipe: Recipe) -> ReportData:
         dropped=tuple(reporting_curation.dropped_examples(story)),
         kept=reporting_curation.kept_examples(story),
         duplicates=tuple(reporting_curation.duplicate_pairs(story)),
+        language_drops=reporting_quality.language_drops(story),
+        duplicate_searches=tuple(reporting_quality.duplicate_searches(story, out)),
+        benchmarks=reporting_quality.benchmark_leaks(story),
         provenance=_provenance(out, recipe, index),
     )
     if "tokens" not in index or not _is_of(workplace.artifact_at(out, "tokens"), curated.kept):

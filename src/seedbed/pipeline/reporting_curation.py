@@ -15,9 +15,11 @@ import pyarrow as pa
 from seedbed.core import arrow
 from seedbed.core.artifact import Artifact
 from seedbed.core.nouns import DocumentBatch
+from seedbed.curate.by_language import failures, in_language
 from seedbed.curate.contract import Filter, Rule
 from seedbed.curate.plan import CuratePlan
-from seedbed.curate.run import Curated, document_ids
+from seedbed.curate.replay import document_ids
+from seedbed.curate.run import Curated
 from seedbed.report import bins, wording
 from seedbed.report.data import Distribution, DuplicatePair, Example, Funnel, Loss, Share
 
@@ -55,6 +57,19 @@ class Story:
     def drawn(self) -> npt.NDArray[np.uint64]:
         """A number for every document that nothing but its id decides: examples are those with the smallest."""
         return arrow.id_keys(self.ids) * _MIX
+
+    @cached_property
+    def languages(self) -> pa.Table | None:
+        """The column `language` as the plan's identifier measured it."""
+        identifier = self.plan.identifier
+        return self.curated.signals[identifier.name()].table(["language"]) if identifier else None
+
+    def in_language_of(self, row: int, step: Filter) -> Filter:
+        """The filter with the thresholds that hold in the language of a document."""
+        if self.languages is None:
+            return step
+        language = str(cast(Any, self.languages.column("language"))[row].as_py())
+        return in_language(step, language, self.plan.by_language)
 
     def dropped_for(self, reason: str) -> IntArray:
         """Rows dropped with this first reason."""
@@ -165,9 +180,9 @@ def shares(names: Sequence[str], kept: npt.NDArray[np.bool_]) -> tuple[Share, ..
 
 
 def _languages(story: Story) -> tuple[Share, ...]:
-    if "language" not in story.curated.signals:
+    if story.languages is None:
         return ()
-    names, code_N = coded(story.curated.signals["language"].table(["language"]), "language")
+    names, code_N = coded(story.languages, "language")
     return shares([names[code] for code in cast("list[int]", code_N.tolist())], story.kept)
 
 
@@ -175,10 +190,10 @@ def distributions(story: Story) -> Iterator[Distribution]:
     """A histogram a rule that looks at a number, in recipe order; rules that are switched off are left out."""
     for step in story.plan.filters:
         table = story.curated.signals[step.name()].table()
-        broken = step.failures(table)
+        broken = failures(step, table, story.languages, story.plan.by_language)
         signals = {signal.name: signal for signal in step.signals}
         for rule in step.rules:
-            if rule.side == "in" or rule.name not in broken or signals[rule.signal].kind == "text":
+            if rule.side == "in" or getattr(step, rule.name) is None or signals[rule.signal].kind == "text":
                 continue
             threshold = float(getattr(step, rule.name))
             drawn = bins.binned(arrow.numpy(table, rule.signal), threshold, rule.side)
@@ -201,7 +216,7 @@ def distributions(story: Story) -> Iterator[Distribution]:
 
 def dropped_examples(story: Story) -> Iterator[Example]:
     """A few documents for every rule that decided, with the number that broke it."""
-    failures = story.curated.decisions.table(["failures"])
+    reasons = story.curated.decisions.table(["failures"])
     for step in story.plan.filters:
         chosen = {rule: story.some(story.dropped_for(f"{step.name()}.{rule.name}"), PER_REASON) for rule in step.rules}
         wanted = [row for rows in chosen.values() for row in rows]
@@ -212,9 +227,10 @@ def dropped_examples(story: Story) -> Iterator[Example]:
         for rule, rows in chosen.items():
             for row in rows:
                 reason = f"{step.name()}.{rule.name}"
-                broken = cast("list[str]", cast(Any, failures.column("failures"))[row].as_py())
+                broken = cast("list[str]", cast(Any, reasons.column("failures"))[row].as_py())
                 also = tuple(name for name in broken if name != reason)
-                finding = _finding(step, rule, cast(Any, values.column(rule.signal))[row].as_py())
+                value = cast(Any, values.column(rule.signal))[row].as_py()
+                finding = _finding(story.in_language_of(row, step), rule, value)
                 yield dataclasses.replace(found[row], reason=reason, finding=finding, also=also)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -59,8 +59,12 @@ class Workplace:
 
     def remember(self, **roles: Json) -> None:
         """Write down where the artifacts of the newest run lie, by role."""
-        index = {**read_index(self.out, missing_is_empty=True), **roles}
-        write_text(self.out / "artifacts" / "index.json", json.dumps(index, indent=1, sort_keys=True) + "\n")
+        write_index(self.out, {**read_index(self.out, missing_is_empty=True), **roles})
+
+    def remember_made(self, role: str, artifact: Artifact) -> None:
+        """Add to what was made on request, "selected" or "trained", so that it counts as in use."""
+        before = cast("list[str]", read_index(self.out, missing_is_empty=True).get(role, []))
+        self.remember(**{role: list[Json](sorted({*before, artifact.path.name}))})
 
     def remember_recipe(self, recipe: Recipe) -> None:
         """Store the resolved recipe; the run can be started again from it."""
@@ -98,14 +102,31 @@ def read_index(out: str | Path, *, missing_is_empty: bool = False) -> dict[str, 
     )
 
 
+def write_index(out: Path, index: Mapping[str, Json]) -> None:
+    """Replace the whole index. Roles are sorted; inside them order has a meaning: text versions follow the plan."""
+    ordered = {role: index[role] for role in sorted(index)}
+    write_text(out / "artifacts" / "index.json", json.dumps(ordered, indent=1) + "\n")
+
+
 def read_recipe(out: str | Path) -> Recipe:
     """The resolved recipe a folder was made with."""
+    return recipes.from_json(read_recipe_tree(out))
+
+
+def read_curation(out: str | Path) -> Recipe:
+    """That recipe's curation alone; what it takes to read the other sections (torch, say) is not loaded."""
+    tree = read_recipe_tree(out)
+    return recipes.from_json({name: tree[name] for name in ("name", "about", "inputs", "curate")})
+
+
+def read_recipe_tree(out: str | Path) -> dict[str, Json]:
+    """The resolved recipe as JSON."""
     file = local(out) / "recipe.json"
     if not file.exists():
         raise SeedbedError(
             str(out), "there is no recipe.json here", "Name the folder given as --out to a finished run."
         )
-    return recipes.from_json(cast(Json, json.loads(file.read_text(encoding="utf-8"))))
+    return cast("dict[str, Json]", json.loads(file.read_text(encoding="utf-8")))
 
 
 def curated_at(out: str | Path) -> Curated:

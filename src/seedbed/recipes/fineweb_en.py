@@ -18,6 +18,7 @@ from seedbed.curate.readers.jsonl import Jsonl
 from seedbed.curate.readers.parquet import Parquet
 from seedbed.curate.readers.text import Text
 from seedbed.curate.readers.warc import Warc
+from seedbed.curate.survivors.longest import Longest
 from seedbed.recipe import Recipe
 
 
@@ -31,13 +32,13 @@ def curation() -> CuratePlan:
             Language(),
             GopherRepetition(),
             GopherQuality(),
-            C4Lines(terminal_punctuation=False),
-            C4Quality(),
+            C4Lines(dialect="datatrove", terminal_punctuation=False, min_words_per_line=3),
+            C4Quality(min_sentences=5),
             FinewebQuality(),
             Exact(),
             Minhash(),
         ),
-        survivor="size.n_bytes",
+        survivors=(Longest(),),
     )
 
 

@@ -186,6 +186,95 @@ class DuplicatePair:
 
 
 @dataclasses.dataclass(frozen=True)
+class LanguageDrops:
+    """What each rule took from each language, as first reason.
+
+    Args:
+        languages: the largest first: documents read and kept.
+        rules: (rule, documents dropped of each language).
+    """
+
+    languages: tuple[Share, ...]
+    rules: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class DuplicateStratum:
+    """Pairs whose true similarity lies in a range: how many were linked, and how many ended in one group."""
+
+    low: float
+    high: float
+    expected_linked: float
+    linked: Interval
+    together: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class DuplicateGroup:
+    """A large group: the share of its pairs that are below the threshold, and whether that makes it a chain."""
+
+    documents: int
+    unlike: float
+    chained: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class DuplicateSearch:
+    """What one deduper found, and how well, where that was measured.
+
+    Args:
+        groups, in_groups, largest: groups of more than one, documents in them, documents in the largest.
+        dropped: documents that it dropped.
+        threshold: the similarity (Jaccard) from which on two documents should have been found.
+        precision, recall: over pairs of this corpus whose true similarity was computed.
+        strata: recall by similarity.
+        giants: the largest groups.
+        warnings: as sentences.
+    """
+
+    method: str
+    groups: int
+    in_groups: int
+    largest: int
+    dropped: int
+    threshold: float | None = None
+    precision: Interval | None = None
+    recall: Interval | None = None
+    strata: tuple[DuplicateStratum, ...] = ()
+    giants: tuple[DuplicateGroup, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkItem:
+    """One benchmark item of which something was found; `example` is the id of a document that holds it."""
+
+    item: str
+    verdict: str
+    share: float
+    likeness: float
+    documents: int
+    example: str
+    excerpt: str
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkLeaks:
+    """Benchmark items in the pool.
+
+    Args:
+        ngram: words of the n-grams that were looked for.
+        benchmarks: (benchmark, verdict -> items; `by_chance`: found with their words shuffled).
+        worst: the items of which most was found.
+    """
+
+    method: str
+    ngram: int
+    benchmarks: tuple[tuple[str, Mapping[str, int]], ...]
+    worst: tuple[BenchmarkItem, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class LeakItem:
     """One held-out item that was found in the pool, wholly or in part."""
 
@@ -270,6 +359,9 @@ class ReportData:
     dropped: tuple[Example, ...] = ()
     kept: tuple[Example, ...] = ()
     duplicates: tuple[DuplicatePair, ...] = ()
+    language_drops: LanguageDrops | None = None
+    duplicate_searches: tuple[DuplicateSearch, ...] = ()
+    benchmarks: BenchmarkLeaks | None = None
     leaks: LeakCheck | None = None
     law: LawFit | None = None
     provenance: Provenance = Provenance()

@@ -31,6 +31,8 @@ def render(data: ReportData) -> str:
     view["comparison"] = _comparison(data.comparison) if data.comparison else None
     verdicts = (verdict for _, counts in data.leaks.domains for verdict in counts) if data.leaks else ()
     view["leak_verdicts"] = list(dict.fromkeys(verdicts))
+    counted = (verdict for _, counts in data.benchmarks.benchmarks for verdict in counts) if data.benchmarks else ()
+    view["benchmark_verdicts"] = list(dict.fromkeys(counted))
     view["law"] = _law(data.law) if data.law else None
     return template.render(view)
 
@@ -96,6 +98,9 @@ def contents(data: ReportData) -> list[tuple[str, str]]:
         ("curves", "Training loss", data.comparison and data.comparison.curves),
         ("funnel", "What came in, and where it went", data.funnel),
         ("scores", "Measured values", any(of.counts for of in data.distributions)),
+        ("languages", "Languages", data.language_drops),
+        ("duplicates", "Duplicates", data.duplicate_searches),
+        ("benchmarks", "Benchmark items in the pool", data.benchmarks),
         ("documents", "Documents", data.dropped or data.kept or data.duplicates),
         ("leaks", "Leak check", data.leaks),
         ("law", "The law", data.law),

@@ -56,6 +56,16 @@ def mean_interval(values: FloatArray, level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half, level, n)
 
 
+def share_interval(share: float, n: float, level: float = 0.95) -> Interval:
+    """Wilson's interval (1927) of a share seen in n independent trials; n may be an effective number of them."""
+    if n <= 0:
+        raise ValueError("a share needs at least one trial")
+    z = float(_special.ndtri((1 + level) / 2))
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half), level, int(n))
+
+
 def paired_interval(first: FloatArray, second: FloatArray, level: float = 0.95) -> Interval:
     """The mean of first - second over pairs (the same seed, the same item), with Student's t interval."""
     if len(first) != len(second):

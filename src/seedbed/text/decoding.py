@@ -6,6 +6,7 @@ Never raises: bytes that the chosen encoding cannot mean become U+FFFD.
 from __future__ import annotations
 
 import codecs
+from functools import lru_cache
 from typing import Any, cast
 
 from resiliparse.parse import encoding as _resiliparse_encoding
@@ -28,27 +29,33 @@ _WIDER = {
 
 def decode_text(content: bytes, charset: str = "") -> str:
     """Plain text: byte order mark, then the declared charset, then UTF-8 where it is valid, then detection."""
-    return _decode(content, charset, html=False)
+    return _decode(content, charset, html=False)[0]
 
 
-def decode_html(content: bytes, charset: str = "") -> str:
-    """A page: byte order mark, the charset of its transport, that of its <meta>, UTF-8 where valid, detection."""
-    return _decode(content, charset, html=True)
+def decode_html(content: bytes, charset: str = "") -> tuple[str, bytes]:
+    """A page as text and as UTF-8, which most pages are already: byte order mark, the charset of its transport, that
+    of its <meta>, UTF-8 where valid, detection.
+    """
+    text, utf8 = _decode(content, charset, html=True)
+    return text, utf8 if utf8 is not None else text.encode("utf-8", "replace")
 
 
-def _decode(content: bytes, charset: str, html: bool) -> str:
+def _decode(content: bytes, charset: str, html: bool) -> tuple[str, bytes | None]:
+    """(text, content where it is the same in UTF-8)."""
     for mark, name in _MARKS:
         if content.startswith(mark):
-            return content[len(mark) :].decode(name, "replace")
+            return content[len(mark) :].decode(name, "replace"), None
     declared = known_charset(charset) or (_meta_charset(content) if html else "")
-    if declared:
-        return content.decode(declared, "replace")
+    if declared not in ("", "utf-8"):
+        return content.decode(declared, "replace"), None
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8"), content
     except UnicodeDecodeError:
-        return content.decode(known_charset(cast(str, _encoding.detect_encoding(content)) or "") or "utf-8", "replace")
+        found = declared or known_charset(cast(str, _encoding.detect_encoding(content)) or "") or "utf-8"
+        return content.decode(found, "replace"), None
 
 
+@lru_cache(maxsize=256)
 def known_charset(label: str) -> str:
     """The Python codec a web label means (WHATWG Encoding, section 4.2), or empty; "latin1" means windows-1252."""
     name = cast("str | None", _encoding.map_encoding_to_html5(label.strip(" \t\r\n\"'").lower(), False))
@@ -79,6 +86,8 @@ def _meta_charset(content: bytes) -> str:
 
 def without_surrogates(text: str) -> str:
     """Text that UTF-8 can hold: pairs of surrogates are joined, a lone one becomes U+FFFD."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:

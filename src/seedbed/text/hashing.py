@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from seedbed.text.kernel import Bytes, Hashes, Ints, kernel
+from seedbed.text.kernel import Bytes, Hashes, Ints, kernel, leaf
+from seedbed.text.vectors import load
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 _S27, _S30, _S31, _S32 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(32)
-_BYTE = np.uint64(8)
 
 
 @kernel
@@ -32,25 +32,18 @@ def extend(state: np.uint64, item: np.uint64) -> np.uint64:
     return state ^ (state >> _S32)
 
 
-@kernel
+@leaf
 def hash_range(data: Bytes, start: int, stop: int, seed: np.uint64) -> np.uint64:
     """The hash of data[start:stop]."""
     state = extend(seed, np.uint64(stop - start))
     at = start
-    while at + 8 <= stop:
-        item = np.uint64(0)
-        for k in range(8):
-            item = (item << _BYTE) | np.uint64(data[at + k])
-        state = extend(state, item)
-        at += 8
-    item = np.uint64(0)
     while at < stop:
-        item = (item << _BYTE) | np.uint64(data[at])
-        at += 1
-    return mix(extend(state, item))
+        state = extend(state, load(data, at, stop))
+        at += 8
+    return mix(state)
 
 
-@kernel
+@leaf
 def slot(keys: Hashes, counts: Ints, mask: int, key: np.uint64) -> int:
     """Where `key` lies, or would lie, in an open-addressed table of mask + 1 places; counts == 0 marks a free place."""
     at = int(key >> _S32) & mask

@@ -10,7 +10,9 @@ import numpy as np
 from seedbed.core.nouns import DocumentBatch
 from seedbed.text import unicode
 from seedbed.text.hashing import extend, hash_range, slot, table_mask
-from seedbed.text.kernel import Bytes, Hashes, Ints, kernel
+from seedbed.text.kernel import Bytes, Hashes, Ints, kernel, leaf
+from seedbed.text.unicode import count_characters
+from seedbed.text.vectors import BLOCK, NONE, ONE, between, count_bits, lowest_bit
 
 _NEWLINE = 10
 _SEED = np.uint64(0x6C696E65)
@@ -81,29 +83,23 @@ def paragraph_repeats(documents: DocumentBatch) -> Repeats:
 
 def split_lines(data: Bytes, offsets: Ints) -> Segments:
     """The lines of texts given as (bytes, offsets)."""
-    text = data[offsets[0] : offsets[-1]]
-    bound = int(np.count_nonzero(text == _NEWLINE)) + len(offsets)
-    found = _empty(len(offsets), bound)
-    n = _split(data, offsets, unicode.flags(), found.first, found.start, found.end, found.chars, found.hash)
-    return _shortened(found, n)
+    flags = unicode.flags()
+    first = np.zeros(len(offsets), np.int64)
+    bound = _count_newlines(data, offsets[0], offsets[-1]) + len(offsets)
+    start, end = np.empty(bound, np.int64), np.empty(bound, np.int64)
+    n = _find(data, offsets, flags, first, start, end)
+    found = Segments(first, start[:n], end[:n], np.empty(n, np.int64), np.empty(n, np.uint64))
+    describe(data, found.start, found.end, found.chars, found.hash)
+    return found
 
 
 def join_lines(data: Bytes, parts: Segments) -> Segments:
     """The paragraphs that lines make up."""
-    found = _empty(len(parts.first), len(parts.start))
-    old = (parts.first, parts.start, parts.end, parts.chars, parts.hash)
-    n = _join(data, old, (found.first, found.start, found.end, found.chars, found.hash))
-    return _shortened(found, n)
-
-
-def _empty(n_first: int, n: int) -> Segments:
-    start, end, chars = (np.empty(n, np.int64) for _ in range(3))
-    return Segments(np.zeros(n_first, np.int64), start, end, chars, np.empty(n, np.uint64))
-
-
-def _shortened(found: Segments, n: int) -> Segments:
-    arrays = (found.start[:n].copy(), found.end[:n].copy(), found.chars[:n].copy())
-    return Segments(found.first, *arrays, found.hash[:n].copy())
+    n = len(parts.start)
+    first, start, end, chars = np.zeros(len(parts.first), np.int64), *(np.empty(n, np.int64) for _ in range(3))
+    hashes = np.empty(n, np.uint64)
+    n = _join(data, (parts.first, parts.start, parts.end, parts.chars, parts.hash), (first, start, end, chars, hashes))
+    return Segments(first, start[:n], end[:n], chars[:n], hashes[:n])
 
 
 def repeats(segments: Segments) -> Repeats:
@@ -114,29 +110,50 @@ def repeats(segments: Segments) -> Repeats:
 
 
 @kernel
-def _split(
-    data: Bytes, offsets: Ints, flags: Bytes, first: Ints, start: Ints, end: Ints, chars: Ints, hashes: Hashes
-) -> int:
-    s = 0
-    for d in range(len(offsets) - 1):
-        at, stop = offsets[d], offsets[d + 1]
-        while at < stop:
-            newline = at
-            while newline < stop and data[newline] != _NEWLINE:
-                newline += 1
-            begin, close = _trim(data, at, newline, flags)
-            if begin < close:
-                start[s], end[s], chars[s] = begin, close, _count_characters(data, begin, close)
-                hashes[s] = hash_range(data, begin, close, _SEED)
-                s += 1
-            at = newline + 1
-        first[d + 1] = s
-    return s
+def _count_newlines(data: Bytes, begin: int, close: int) -> int:
+    """Newlines in data[begin:close], or some more."""
+    n = 0
+    for at in range(begin, close, BLOCK):
+        n += count_bits(between(data, at, _NEWLINE, _NEWLINE))
+    return n
 
 
 @kernel
-def _trim(data: Bytes, begin: int, close: int, flags: Bytes) -> tuple[int, int]:
+def _find(data: Bytes, offsets: Ints, flags: Bytes, first: Ints, start: Ints, end: Ints) -> int:
+    """Bounds of all lines that are not blank."""
+    n = 0
+    for d in range(len(offsets) - 1):
+        begin, stop = offsets[d], offsets[d + 1]
+        for at in range(begin, stop, BLOCK):
+            newlines = between(data, at, _NEWLINE, _NEWLINE)
+            while newlines != NONE:
+                newline = at + lowest_bit(newlines)
+                newlines &= newlines - ONE
+                if newline >= stop:
+                    break
+                start[n], end[n] = trim(data, begin, newline, flags)
+                n += start[n] < end[n]
+                begin = newline + 1
+        if begin < stop:
+            start[n], end[n] = trim(data, begin, stop, flags)
+            n += start[n] < end[n]
+        first[d + 1] = n
+    return n
+
+
+@kernel
+def describe(data: Bytes, start: Ints, end: Ints, chars: Ints, hashes: Hashes) -> None:
+    """Fill in the hash of every segment."""
+    for s in range(len(start)):
+        hashes[s] = hash_range(data, start[s], end[s], _SEED)
+        chars[s] = count_characters(data, start[s], end[s])
+
+
+@leaf
+def trim(data: Bytes, begin: int, close: int, flags: Bytes) -> tuple[int, int]:
     """The bounds without whitespace at either end."""
+    if begin < close and 32 < data[begin] < 128 and 32 < data[close - 1] < 128:
+        return begin, close
     while begin < close:
         code, size = unicode.code_point(data, begin)
         if not flags[code] & unicode.SPACE:
@@ -154,14 +171,6 @@ def _trim(data: Bytes, begin: int, close: int, flags: Bytes) -> tuple[int, int]:
 
 
 @kernel
-def _count_characters(data: Bytes, begin: int, close: int) -> int:
-    n = 0
-    for at in range(begin, close):
-        n += data[at] & 0xC0 != 0x80
-    return n
-
-
-@kernel
 def _join(data: Bytes, lines: Columns, found: Columns) -> int:
     first, start, end, chars, hashes = found
     p = 0
@@ -169,7 +178,7 @@ def _join(data: Bytes, lines: Columns, found: Columns) -> int:
         for s in range(lines[0][d], lines[0][d + 1]):
             line_start, line_end, line_chars = lines[1][s], lines[2][s], lines[3][s]
             if s > lines[0][d] and not _has_blank_line(data, end[p - 1], line_start):
-                chars[p - 1] += _count_characters(data, end[p - 1], line_start) + line_chars
+                chars[p - 1] += count_characters(data, end[p - 1], line_start) + line_chars
                 end[p - 1] = line_end
                 hashes[p - 1] = extend(hashes[p - 1], hash_range(data, lines[2][s - 1], line_start, _SEED))
                 hashes[p - 1] = extend(hashes[p - 1], lines[4][s])

@@ -1,4 +1,4 @@
-"""Texts spelled alike: lower case, squeezed whitespace, or folded down to bare letters, as new (bytes, offsets)."""
+"""Texts spelled alike: lower case, or squeezed whitespace, as new (bytes, offsets)."""
 
 from __future__ import annotations
 
@@ -8,55 +8,30 @@ import numpy.typing as npt
 from seedbed.text import unicode
 from seedbed.text.kernel import Bytes, Ints, kernel
 
-_ZERO = 48
-GROWTH = 3
-"""No character becomes more than this many times its bytes: a Hangul syllable, three letters of three bytes."""
-
-
-def fold(data: Bytes, offsets: Ints) -> tuple[Bytes, Ints]:
-    """Lower case, no accents, each run of digits one 0, of punctuation and whitespace one space, none at the ends."""
-    known = unicode.tables()
-    return _map(data, offsets, known.folded, known.expansions, squeeze=True, numbers=True)
+GROWTH = 2
+"""No lower-case letter has more than this many times the bytes of its capital: some of 2 bytes have small ones of 3."""
 
 
 def lower(data: Bytes, offsets: Ints) -> tuple[Bytes, Ints]:
     """Lower case where that is one code point."""
-    known = unicode.tables()
-    return _map(data, offsets, known.lower, known.expansions, squeeze=False, numbers=False)
+    return _map(data, offsets, unicode.tables().lower, squeeze=False)
 
 
 def squeeze(data: Bytes, offsets: Ints) -> tuple[Bytes, Ints]:
     """Every run of whitespace one space, none at the ends."""
-    known = unicode.tables()
-    itself = np.arange(unicode.N_CODE_POINTS, dtype=np.int32)
-    return _map(data, offsets, itself, known.expansions, squeeze=True, numbers=False)
+    return _map(data, offsets, np.arange(unicode.N_CODE_POINTS, dtype=np.int32), squeeze=True)
 
 
-def _map(
-    data: Bytes,
-    offsets: Ints,
-    to: npt.NDArray[np.int32],
-    expansions: npt.NDArray[np.int32],
-    squeeze: bool,
-    numbers: bool,
-) -> tuple[Bytes, Ints]:
+def _map(data: Bytes, offsets: Ints, to: npt.NDArray[np.int32], squeeze: bool) -> tuple[Bytes, Ints]:
     out = np.empty(GROWTH * int(offsets[-1] - offsets[0]) + 4, np.uint8)
     bounds = np.zeros(len(offsets), np.int64)
-    _write(data, offsets, unicode.flags(), to, expansions, squeeze, numbers, out, bounds)
+    _write(data, offsets, unicode.flags(), to, squeeze, out, bounds)
     return out[: int(bounds[-1])].copy(), bounds
 
 
 @kernel
 def _write(
-    data: Bytes,
-    offsets: Ints,
-    flags: Bytes,
-    to: npt.NDArray[np.int32],
-    expansions: npt.NDArray[np.int32],
-    squeeze: bool,
-    numbers: bool,
-    out: Bytes,
-    bounds: Ints,
+    data: Bytes, offsets: Ints, flags: Bytes, to: npt.NDArray[np.int32], squeeze: bool, out: Bytes, bounds: Ints
 ) -> None:
     w = 0
     for d in range(len(offsets) - 1):
@@ -64,22 +39,14 @@ def _write(
         while at < stop:
             code, size = unicode.code_point(data, at)
             at += size
-            target = to[code]
-            many = target < unicode.REMOVED
-            for k in range(4 if many else 1):
-                one = expansions[-2 - target, k] if many else target
-                if one == unicode.REMOVED:
-                    break
-                if squeeze and flags[one] & unicode.SPACE:
-                    gap = w > begin
-                    continue
-                if gap:
-                    out[w] = 32
-                    w += 1
-                    gap = False
-                elif numbers and one == _ZERO and w > begin and out[w - 1] == _ZERO:
-                    continue
-                w = _put(out, w, one)
+            if squeeze and flags[code] & unicode.SPACE:
+                gap = w > begin
+                continue
+            if gap:
+                out[w] = 32
+                w += 1
+                gap = False
+            w = _put(out, w, to[code])
         bounds[d + 1] = w
 
 

@@ -32,21 +32,17 @@ class Limits:
 
 def page_text(content: bytes, charset: str, limits: Limits, *, main_content: bool, list_bullets: bool) -> str:
     """The visible text. Raises ValueError for a page beyond the limits, before it is parsed."""
-    if len(content) > limits.html_bytes:
-        raise ValueError(f"too_large: {len(content)} bytes where at most {limits.html_bytes} are parsed")
-    html = decode_html(content, charset).encode("utf-8", "replace")
-    if is_xhtml(html):
-        html = open_empty_elements(html)
-    load = page_load(html, limits.nodes, limits.parsed_ancestors)
-    if load.nodes > limits.nodes:
-        raise ValueError(f"too_many_nodes: parsing makes more than {limits.nodes} elements")
-    if load.pairs > limits.pairs:
-        raise ValueError(f"too_many_pairs: {load.pairs} pairs of attributes or options, where {limits.pairs} may be")
-    page: Any = html.decode()
-    if load.ancestors > limits.ancestors:
-        page = _HTMLTree.parse(page) if load.ancestors <= limits.parsed_ancestors else None
-        if page is None or _ancestors(page, limits.ancestors) > limits.ancestors:
-            raise ValueError(f"too_deep: elements have more than {limits.ancestors} elements above them, summed")
+    return visible_text(_bounded(content, charset, limits), main_content=main_content, list_bullets=list_bullets)
+
+
+def page_tree(content: bytes, charset: str, limits: Limits) -> Any:
+    """The page parsed, a tree of resiliparse. Raises ValueError for a page beyond the limits."""
+    page = _bounded(content, charset, limits)
+    return _HTMLTree.parse(page) if isinstance(page, str) else page
+
+
+def visible_text(page: Any, *, main_content: bool, list_bullets: bool) -> str:
+    """The text of a page as text or as a tree."""
     text = cast(
         str,
         _extract_plain_text(
@@ -59,6 +55,26 @@ def page_text(content: bytes, charset: str, limits: Limits, *, main_content: boo
         ),
     )
     return without_surrogates(text)
+
+
+def _bounded(content: bytes, charset: str, limits: Limits) -> Any:
+    """The page as text, or as a tree where it had to be parsed to know that it is within the limits."""
+    if len(content) > limits.html_bytes:
+        raise ValueError(f"too_large: {len(content)} bytes where at most {limits.html_bytes} are parsed")
+    page: Any
+    page, html = decode_html(content, charset)
+    load = page_load(html, limits.nodes, limits.parsed_ancestors, is_xhtml(html))
+    if load.nodes > limits.nodes:
+        raise ValueError(f"too_many_nodes: parsing makes more than {limits.nodes} elements")
+    if load.pairs > limits.pairs:
+        raise ValueError(f"too_many_pairs: {load.pairs} pairs of attributes or options, where {limits.pairs} may be")
+    if load.self_closed:
+        page = open_empty_elements(html).decode()
+    if load.ancestors > limits.ancestors:
+        page = _HTMLTree.parse(page) if load.ancestors <= limits.parsed_ancestors else None
+        if page is None or _ancestors(page, limits.ancestors) > limits.ancestors:
+            raise ValueError(f"too_deep: elements have more than {limits.ancestors} elements above them, summed")
+    return page
 
 
 def _ancestors(tree: Any, limit: int) -> int:

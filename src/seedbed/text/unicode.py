@@ -13,15 +13,21 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from seedbed.text.kernel import Bytes, kernel
+from seedbed.text.kernel import Bytes, leaf
+from seedbed.text.vectors import ONE, count_bits, load
 
 SPACE, ALPHA, UPPER, LOWER, DIGIT, PUNCTUATION, TERMINAL, CLOSER = (1 << bit for bit in range(8))
 
 N_CODE_POINTS = 0x110000
+_HIGH_BITS = np.uint64(0x8080808080808080)
 REMOVED = -1
 """A folded code point that leaves nothing behind: a combining mark."""
 
 _CATEGORY_FLAGS = {"Lu": ALPHA | UPPER, "Ll": ALPHA | LOWER, "Lt": ALPHA, "Lm": ALPHA, "Lo": ALPHA, "Nd": DIGIT}
+_CATEGORIES = (
+    *("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi"),
+    *("Pf", "Po", "Sm", "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co", "Cn"),
+)
 _ASSIGNED = (range(0x40000), range(0xE0000, 0xE0200))
 """Planes 0 to 3 and the tags; every other code point is unassigned or private, and has no property used here."""
 
@@ -63,7 +69,7 @@ class UnicodeTables:
     expansions: npt.NDArray[np.int32]
 
 
-@kernel
+@leaf
 def code_point(data: Bytes, at: int) -> tuple[int, int]:
     """The code point whose UTF-8 bytes begin at `at`, and how many they are."""
     lead = int(data[at])
@@ -77,18 +83,31 @@ def code_point(data: Bytes, at: int) -> tuple[int, int]:
     return high | (int(data[at + 2]) & 0x3F) << 6 | (int(data[at + 3]) & 0x3F), 4
 
 
+@leaf
+def count_characters(data: Bytes, begin: int, close: int) -> int:
+    """Code points in data[begin:close]: the bytes that do not continue one."""
+    n, at = 0, begin
+    while at < close:
+        eight = load(data, at, close)
+        n += count_bits(eight & ~(eight << ONE) & _HIGH_BITS)  # 10xxxxxx
+        at += 8
+    return close - begin - n
+
+
 @cache
 def flags() -> npt.NDArray[np.uint8]:
     """The flags of every code point."""
     found = np.zeros(N_CODE_POINTS, np.uint8)
+    values = np.zeros((128, 128), np.uint8)
+    for category in _CATEGORIES:
+        kind = _CATEGORY_FLAGS.get(category, PUNCTUATION if category[0] in "PS" else 0)
+        values[ord(category[0]), ord(category[1])] = kind | (CLOSER if category in ("Pe", "Pf") else 0)
     for block in _ASSIGNED:
-        categories = [unicodedata.category(chr(code)) for code in block]
-        values = {c: _CATEGORY_FLAGS.get(c, PUNCTUATION if c[0] in "PS" else 0) for c in set(categories)}
-        found[block.start : block.stop] = [values[c] for c in categories]
+        letters = np.frombuffer("".join(map(unicodedata.category, map(chr, block))).encode(), np.uint8)
+        found[block.start : block.stop] = values[letters[0::2], letters[1::2]]
     found[[code for code in range(0x3001) if chr(code).isspace()]] |= SPACE
     found[sentence_terminals()] |= TERMINAL
-    quotes = [code for code in range(0x10000) if unicodedata.category(chr(code)) in ("Pe", "Pf")]
-    found[[*quotes, ord('"'), ord("'")]] |= CLOSER
+    found[[ord('"'), ord("'")]] |= CLOSER
     found.flags.writeable = False
     return found
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from seedbed.tokenize.contract import END_OF_TEXT
+
+if TYPE_CHECKING:
+    from seedbed.tokenize.byte_pairs import BytePairs
 
 
 class Encoder:
@@ -39,12 +43,18 @@ class Encoder:
         tokenizer.no_padding()
         return tokenizer
 
-    @property
+    @cached_property
+    def _byte_pairs(self) -> BytePairs | None:
+        from seedbed.tokenize.byte_pairs import BytePairs
+
+        return BytePairs.of(self.definition)
+
+    @cached_property
     def vocab_size(self) -> int:
         """Entries of the vocabulary, special tokens included."""
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
 
-    @property
+    @cached_property
     def end_id(self) -> int:
         """The id of the end-of-text token."""
         return int(self._tokenizer.token_to_id(self.end_of_text))
@@ -59,11 +69,20 @@ class Encoder:
 
         A special token that occurs as text is encoded as plain text: text cannot end a document.
         """
+        pieces = self._pieces(texts)
+        offsets = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum([len(piece) + 1 for piece in pieces], out=offsets[1:])
+        ids = np.full(offsets[-1], self.end_id, np.int64)
+        for start, piece in zip(offsets.tolist(), pieces, strict=False):
+            ids[start : start + len(piece)] = piece
+        return ids, offsets
+
+    def _pieces(self, texts: list[str]) -> Sequence[npt.NDArray[np.uint32] | list[int]]:
+        """The ids of each text."""
+        if self._byte_pairs is not None:
+            return [self._byte_pairs.encode(text) for text in texts]
         self._tokenizer.encode_special_tokens = True
-        encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        pieces = [np.array([*item.ids, self.end_id], np.int64) for item in encoded]
-        offsets = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64)
-        return (np.concatenate(pieces) if pieces else np.zeros(0, np.int64)), offsets
+        return [item.ids for item in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
     def decode(self, ids: list[int]) -> str:
         """The text of some ids, special tokens left out."""

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,7 +58,7 @@ class TokenizeTask:
 def tokenize(documents: Artifact, tokenizer: Artifact, store: Store, engine: Engine) -> Artifact:
     """Tokens: `ids-NNNNN.bin` (flat, little-endian) and `part-NNNNN.parquet` (TOKEN_INDEX), a shard each."""
     parents = {"documents": documents.fingerprint, "tokenizer": tokenizer.fingerprint}
-    encoder = Encoder.open(tokenizer.path)
+    encoder = _opened(tokenizer.path)
 
     def fill(draft: Draft) -> dict[str, Json]:
         work = [TokenizeTask(s.stem.removeprefix("part-"), s, tokenizer.path, draft) for s in documents.shards()]
@@ -73,7 +74,7 @@ def tokenize_shard(task: TokenizeTask, tick: Tick) -> tuple[int, int]:
     index_name, ids_name = f"part-{task.name}.parquet", f"ids-{task.name}.bin"
     if not (task.draft.receipt(index_name) and task.draft.receipt(ids_name)):
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one thread a process; processes side by side
-        encoder = Encoder.open(task.tokenizer)
+        encoder = _opened(task.tokenizer)
         index: list[pa.Table] = []
 
         def fill(file: Path) -> int:
@@ -95,11 +96,18 @@ def tokenize_shard(task: TokenizeTask, tick: Tick) -> tuple[int, int]:
     return int(arrow.numpy(table, "n_tokens").sum()), int(arrow.numpy(table, "n_bytes").sum())
 
 
+@lru_cache(maxsize=2)
+def _opened(tokenizer: Path) -> Encoder:
+    """The same for every shard of a process: making it ready takes as long as encoding some megabytes."""
+    return Encoder.open(tokenizer)
+
+
 def from_kept(rows: pa.Table) -> DocumentBatch:
     """Kept rows (ids in hex) as a batch (ids in bytes)."""
-    ids = [bytes.fromhex(key or "") for key in arrow.strings(rows, "id")]
+    keys = bytes.fromhex("".join(key or "" for key in arrow.strings(rows, "id")))
     columns = {name: rows.column(name) for name in DOCUMENTS.names[1:]}
-    return DocumentBatch(arrow.table({"id": pa.array(ids, pa.binary(16)), **columns}, DOCUMENTS))
+    ids = arrow.id_column(np.frombuffer(keys, np.uint8).reshape(-1, 16))
+    return DocumentBatch(arrow.table({"id": ids, **columns}, DOCUMENTS))
 
 
 def _index(batch: DocumentBatch, offsets: npt.NDArray[np.int64], start: int) -> pa.Table:

@@ -18,13 +18,13 @@ import itertools
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
 from seedbed.core import arrow
+from seedbed.core.arrow import Columns
 from seedbed.core.nouns import DocumentBatch, Signal, signals_schema
-from seedbed.curate.contract import Deduper
+from seedbed.curate.contract import Deduper, IntArray
 from seedbed.text import groups, normalize
 from seedbed.text.kernel import Bytes, Hashes, Ints
 
@@ -52,7 +52,7 @@ class Exact(Deduper):
         high, low = _hash(data, offsets)
         return arrow.table({"text_hash_high": high, "text_hash_low": low}, signals_schema(self.signals))
 
-    def groups(self, signatures: pa.Table) -> npt.NDArray[np.int64]:
+    def groups(self, signatures: Columns) -> IntArray:
         """The smallest row with the same hash."""
         return groups.equal(arrow.numpy(signatures, "text_hash_high"), arrow.numpy(signatures, "text_hash_low"))
 

@@ -31,6 +31,7 @@ class Text(Reader):
 
     max_record_bytes: Annotated[int, Ge(1)] = 32 << 20
 
+    watched: ClassVar[bool] = False
     suffixes: ClassVar[tuple[str, ...]] = (".txt", ".md")
 
     def records(self, file: Path) -> Iterator[Record]:

@@ -31,6 +31,7 @@ import fastwarc.warc
 from annotated_types import Ge
 from resiliparse.parse import http as _resiliparse_http
 
+from seedbed.core.dates import utc
 from seedbed.core.streams import BrokenStream, pieces
 from seedbed.curate.contract import Reader, Record
 from seedbed.text.decoding import decode_text
@@ -88,6 +89,7 @@ class _Break(Exception):  # noqa: N818
 class Warc(Reader):
     """Args: max_record_bytes: larger pages are errors; larger pictures are dropped like small ones."""
 
+    version: ClassVar[int] = 2
     max_record_bytes: Annotated[int, Ge(1)] = 32 << 20
 
     suffixes: ClassVar[tuple[str, ...]] = (".warc", ".warc.gz", ".wet", ".wet.gz")
@@ -143,9 +145,10 @@ class Warc(Reader):
             return _drop(block, "empty_body")
         url = _url(block)
         if kind == "html":
-            return Record(block.offset, body, "html", url=url, charset=charset)
+            return Record(block.offset, body, "html", url=url, charset=charset, date=_date(block))
         language = block.headers.get("warc-identified-content-language", "").split(",")[0].strip()
-        return Record(block.offset, body, "text", text=decode_text(body, charset), url=url, language=language)
+        text = decode_text(body, charset)
+        return Record(block.offset, body, "text", text=text, url=url, language=language, date=_date(block))
 
 
 class _Feed:
@@ -248,6 +251,10 @@ def _drop(block: _Block, reason: str) -> Record:
 
 def _url(block: _Block) -> str:
     return block.headers.get("warc-target-uri", "").strip("<>")
+
+
+def _date(block: _Block) -> str:
+    return utc(block.headers.get("warc-date", ""))
 
 
 def _http(content: bytes) -> tuple[int, dict[str, str], bytes]:

@@ -1,0 +1,275 @@
+"""Verbs that make something, from a recipe or step by step, and those that show what could be made."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional, cast
+
+import typer
+
+from seedbed.cli.options import (
+    AsJson,
+    Budget,
+    DryRun,
+    Engine,
+    Folder,
+    NoCheck,
+    Out,
+    Set,
+    Target,
+    Workers,
+    app,
+    predict,
+    settings_of,
+    show_table,
+)
+from seedbed.core.errors import RecipeError
+
+
+@app.command()
+def methods(word: Annotated[str, typer.Argument(help="Search in name, what and source.")] = "") -> None:
+    """List the published methods on the shelves."""
+    from seedbed import catalogue
+
+    rows = [[path, told.get("title", "").partition(": ")[2]] for path, told in catalogue.search(word)]
+    if not rows:
+        raise RecipeError(word, "no method's name, what or source holds this word", "Try `seedbed methods`.")
+    if len(rows) == 1:
+        path, told = catalogue.search(word)[0]
+        print(path)
+        for heading, text in told.items():
+            print(f"  {heading:10}{text}")
+        return
+    show_table("", ["method", "what"], rows)
+
+
+@app.command()
+def show(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name, a .json or .yaml file, or an output folder.")],
+    sets: Set = None,
+    inputs: Annotated[Optional[list[str]], typer.Option("--input", help="Instead of the recipe's inputs.")] = None,  # noqa: UP045
+) -> None:
+    """Show a recipe, resolved, and what it will need: documents, tokens, FLOP, disk."""
+    from seedbed import api
+    from seedbed import recipe as trees
+    from seedbed.pipeline import estimate
+
+    loaded = api.load_recipe(recipe, settings_of(sets))
+    print(trees.to_yaml(loaded).rstrip())
+    for warning in loaded.curate.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
+    needs = estimate.estimate(loaded, api.expand(inputs or loaded.inputs))
+    show_table("\nWhat it will need", ["", ""], [[name, value] for name, value in needs.lines()])
+
+
+@app.command()
+def run(recipe: str, out: Out, inputs: Annotated[Optional[list[str]], typer.Option("--input")] = None,  # noqa: UP045
+        sets: Set = None, workers: Workers = 2, engine: Engine = "local", dry_run: DryRun = False,
+        no_check: NoCheck = False, as_json: AsJson = False) -> None:  # fmt: skip
+    """Run a whole recipe: from raw files to a report."""
+    from seedbed import api
+
+    if dry_run:
+        preview = api.preview(recipe, out, inputs=inputs or (), settings=settings_of(sets), workers=workers)
+        _print_preview(preview, as_json)
+        return
+    _warn(recipe, sets)
+    index = api.run(recipe, out, inputs=inputs or (), settings=settings_of(sets), workers=workers,
+                    engine=engine, check=not no_check)  # fmt: skip
+    if as_json:
+        print(json.dumps(index))
+        return
+    _print_ledger(out)
+    verdict = cast("dict[str, Any]", index.get("compare") or {}).get("verdict")
+    for line in [verdict] if isinstance(verdict, str) else verdict or []:
+        print(line)
+    print(f"Report: {out / 'report.html'}")
+
+
+@app.command()
+def curate(inputs: list[str], out: Out, recipe: str = "fineweb_en", sets: Set = None, workers: Workers = 2,
+           engine: Engine = "local",
+           published: Annotated[Optional[Path], typer.Option(help="Output folder of an earlier run: what it kept does not go for a duplicate.")] = None,  # noqa: E501, UP045
+           shard: Annotated[str, typer.Option(help="K/N: read one of N parts only, for array jobs; the same command without it goes on.")] = "",  # noqa: E501
+           dry_run: DryRun = False, no_check: NoCheck = False, as_json: AsJson = False) -> None:  # fmt: skip
+    """Curate files and folders: .warc .html .jsonl .parquet .txt, compressed too. Default: English web text."""
+    from seedbed import api
+
+    settings = settings_of(sets)
+    if dry_run:
+        _print_preview(api.preview(recipe, out, inputs=inputs, settings=settings, workers=workers), as_json)
+        return
+    if shard:
+        done = api.read_part(*inputs, out=out, shard=shard, recipe=recipe, settings=settings, workers=workers)
+        print(json.dumps({"shards": done}) if as_json else f"{done} shards read.")
+        return
+    _warn(recipe, sets)
+    corpus = api.curate(*inputs, out=out, recipe=recipe, settings=settings, workers=workers, engine=engine,
+                        published=published, check=not no_check)  # fmt: skip
+    if as_json:
+        print(json.dumps(corpus.ledger))
+        return
+    _print_ledger(out)
+    print(f"Kept documents: {out / 'documents'}   Report: {out / 'report.html'}")
+
+
+def _warn(recipe: str, sets: Set) -> None:
+    from seedbed import api
+
+    for warning in api.load_recipe(recipe, settings_of(sets)).curate.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def _print_preview(preview: Any, as_json: bool) -> None:
+    """What would be done; exit code 1 where it would be refused."""
+    if as_json:
+        print(json.dumps(dataclasses.asdict(preview)))
+    else:
+        from seedbed.core.units import human
+
+        seen = preview.probe
+        rows: list[list[Any]] = []
+        for step in seen.steps:
+            rows.append([step.step, f"{1000 * step.cpu_seconds:.1f}", "", "", ""])
+            shares = ((rule.rule, rule.dropped, rule.breaking, rule.alone) for rule in step.rules)
+            rows += [[f"  {name}", "", *(f"{share:.1%}" for share in each)] for name, *each in shares if each[1]]
+        title = f"Probe of {seen.documents:,} documents, {human(seen.text_bytes, 'B')} of text"
+        show_table(title, ["step", "CPU ms", "drops", "breaking", "this rule only"], rows)
+        show_table("\nThe whole input", ["", ""], [[name, value] for name, value in preview.lines()])
+        for warning in preview.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        for refusal in preview.refusals:
+            print(f"It would not start: it {refusal}.", file=sys.stderr)
+    if preview.refusals:
+        raise typer.Exit(1)
+
+
+def _print_ledger(out: Path) -> None:
+    from seedbed.pipeline import workplace
+
+    ledger = json.loads((workplace.local(out) / "ledger.json").read_text(encoding="utf-8"))
+    rows: list[list[Any]] = [["read", ledger["read"]], ["kept", ledger["kept"]]]
+    rows += [[f"  dropped: {reason}", n] for reason, n in ledger["dropped"].items()]
+    rows += [[f"  errored: {kind}", n] for kind, n in ledger["errored"].items()]
+    show_table("", ["ledger", "records"], rows)
+    if ledger["ignored_files"]:
+        print(f"{len(ledger['ignored_files'])} files of other kinds were not read; ledger.json lists them.")
+
+
+@app.command()
+def tokenize(folder: Folder, sets: Set = None, workers: Workers = 2) -> None:
+    """Tokenise the kept documents of a folder: with a tokenizer trained on them, or any tokenizer.json.
+
+    For a file: --set 'tokenizer={"tokenize.tokenizers.from_file": {"file": "tokenizer.json"}}'.
+    """
+    from seedbed import api
+    from seedbed.core.units import human
+
+    about = api.tokenize(folder, settings=settings_of(sets), workers=workers).about
+    tokens, size = cast(int, about["tokens"]), cast(int, about["text_bytes"])
+    print(f"{human(tokens)} tokens, {size / tokens:.2f} bytes a token, vocabulary {about['vocab_size']}")
+
+
+@app.command()
+def select(folder: Folder, scorer: str, budget_tokens: Budget, selector: str = "top_k", target: Target = None,
+           seed: int = 0, sets: Set = None, workers: Workers = 2) -> None:  # fmt: skip
+    """Choose documents under a budget of tokens: weights for training, with the cost of choosing."""
+    from seedbed import api
+    from seedbed.core.units import human
+
+    weights = api.select(folder, scorer, selector, budget_tokens=budget_tokens, target=target or (), seed=seed,
+                         settings=settings_of(sets), workers=workers)  # fmt: skip
+    about = cast("dict[str, float]", weights.about)
+    chosen = f"{int(about['documents']):,} documents, {human(about['tokens'])} tokens"
+    print(f"{chosen}; choosing cost {human(about['flops_select'], 'FLOP')}\nWeights: {weights.path}")
+
+
+@app.command()
+def train(folder: Folder, weights: Annotated[Optional[Path], typer.Option(help="A Weights folder; default: every document once.")] = None,  # noqa: UP045, E501
+          tokens: Annotated[Optional[str], typer.Option(help="How long, such as 2M.")] = None,  # noqa: UP045
+          init: Annotated[Optional[Path], typer.Option(help="A model folder to start from.")] = None,  # noqa: UP045
+          seed: int = 0, sets: Set = None) -> None:  # fmt: skip
+    """Train a model on the kept documents of a folder; killed anywhere, the same command goes on."""
+    from seedbed import api
+
+    made = api.train(folder, weights=weights, tokens=tokens, seed=seed, init=init, settings=settings_of(sets))
+    print(f"{made.about['tokens']:,} tokens, {made.about['params']:,} parameters\nModel: {made.path}")
+
+
+@app.command()
+def compare(folder: Folder, budget_tokens: Budget,
+            methods: Annotated[list[str], typer.Option("--method", help="A scorer, or FILE.py:CLASS; more than once.")],
+            heldout: Annotated[list[str], typer.Option("--heldout", help="DOMAIN=FILE; the first decides.")],
+            target: Target = None, seeds: int = 3, sets: Set = None, workers: Workers = 2) -> None:  # fmt: skip
+    """Compare ways to choose data: train an arm each, over seeds, cost counted, against random documents."""
+    from seedbed import api
+
+    texts = {name: file for name, _, file in (pair.partition("=") for pair in heldout)}
+    result = api.compare(folder, methods=methods, target=target or (), heldout=texts, budget_tokens=budget_tokens,
+                         seeds=seeds, settings=settings_of(sets), workers=workers)  # fmt: skip
+    verdict = result["verdict"]
+    print(verdict if isinstance(verdict, str) else "\n".join(map(str, cast("list[Any]", verdict))))
+    print(f"Report: {folder / 'report.html'}")
+
+
+@app.command()
+def evaluate(model: Path, text: Annotated[list[str], typer.Option("--text", help="A file of text. May be repeated.")],
+             as_json: AsJson = False) -> None:  # fmt: skip
+    """Bits per byte of a model folder on held-out files."""
+    from seedbed import api
+
+    result = api.evaluate(model, text)
+    if as_json:
+        print(json.dumps(result))
+    else:
+        show_table("", ["", ""], [[name, value] for name, value in result.items()])
+
+
+@predict.command("fit")
+def predict_fit(runs: Annotated[Path, typer.Argument(help="CSV or Parquet: params, tokens, loss, a row a run.")],
+                law: str = "chinchilla", out: Annotated[Optional[Path], typer.Option(help="Where to store the fit.")] = None) -> None:  # noqa: E501, UP045  # fmt: skip
+    """Fit a law to a table of runs."""
+    from seedbed import api
+
+    fitted = api.fit(runs, law)
+    text = json.dumps(fitted.to_json(), indent=1)
+    if out is not None:
+        out.write_text(text + "\n")
+        print(f"Fit: {out}")
+    else:
+        print(text)
+
+
+@predict.command("forecast")
+def predict_forecast(fit: Path, params: float, tokens: float, as_json: AsJson = False) -> None:
+    """Forecast a loss at a size and a length, or refuse outside the law's domain."""
+    from seedbed import api
+
+    value, low, high = api.forecast(fit, params, tokens)
+    if as_json:
+        print(json.dumps({"value": value, "low": low, "high": high}))
+    else:
+        print(f"{value:.4f} nats per token (interval {low:.4f} to {high:.4f})")
+
+
+@app.command()
+def report(folder: Folder) -> None:
+    """Write report.html anew from what a folder holds."""
+    from seedbed import pipeline
+
+    print(pipeline.report(folder))
+
+
+@app.command()
+def diff(left: str, right: str) -> None:
+    """Compare two recipes (names, files or output folders), value by value."""
+    from seedbed import api
+    from seedbed import recipe as trees
+
+    rows = trees.difference(api.load_recipe(left), api.load_recipe(right))
+    show_table("", ["path", left, right], [[path, json.dumps(a), json.dumps(b)] for path, a, b in rows])
+    if not rows:
+        print("No difference.")

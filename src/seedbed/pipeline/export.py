@@ -1,0 +1,105 @@
+"""Export: the kept documents as JSON Lines, and their tokens in the formats of other trainers.
+
+`documents/` is plain Parquet and needs no export for programs that read that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import zstandard
+
+from seedbed import catalogue
+from seedbed.core import arrow
+from seedbed.core.artifact import Artifact, disk_error
+from seedbed.core.errors import RecipeError, SeedbedError, did_you_mean
+from seedbed.pipeline import workplace
+from seedbed.tokenize.contract import Exporter
+from seedbed.tokenize.export import export as export_tokens
+
+ZSTD_LEVEL = 3
+
+
+@contextlib.contextmanager
+def _plain(raw: BinaryIO) -> Generator[BinaryIO, None, None]:
+    yield raw
+
+
+def _gzip(raw: BinaryIO) -> contextlib.AbstractContextManager[BinaryIO]:
+    packed = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0)  # no name and no date: the same bytes again
+    return cast("contextlib.AbstractContextManager[BinaryIO]", packed)
+
+
+def _zstd(raw: BinaryIO) -> contextlib.AbstractContextManager[BinaryIO]:
+    compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
+    return cast("contextlib.AbstractContextManager[BinaryIO]", compressor.stream_writer(raw, closefd=False))
+
+
+FORMATS: dict[str, Callable[[BinaryIO], contextlib.AbstractContextManager[BinaryIO]]] = {
+    "jsonl.zst": _zstd,
+    "jsonl.gz": _gzip,
+    "jsonl": _plain,
+}
+"""Ending of the files -> how they are packed."""
+
+
+def export(out: str | Path, target: str | Path, to: str = "jsonl.zst") -> dict[str, int]:
+    """Hand kept documents or their tokens to other programs. Gives counts of what was written.
+
+    Args:
+        out: output folder of a curation, tokenised for a token format.
+        target: a new file or folder; documents go into one file if it ends in the format's name, else into a folder
+            with a file for each shard.
+        to: "jsonl.zst", "jsonl.gz" or "jsonl", or a method of the shelf tokenize.exporters.
+    """
+    exporters = [path.rpartition(".")[2] for path in catalogue.on_shelf("tokenize.exporters")]
+    if to in exporters:
+        exporter = cast(Exporter, catalogue.build(Exporter, f"tokenize.exporters.{to}", "--to"))
+        return export_tokens(workplace.artifact_at(out, "tokens"), exporter, Path(target))
+    if to not in FORMATS:
+        raise RecipeError("--to", f"there is no format {to!r}", did_you_mean(to, [*FORMATS, *exporters]))
+    return _export_documents(workplace.curated_at(out).kept, Path(target), to)
+
+
+def _export_documents(kept: Artifact, goal: Path, to: str) -> dict[str, int]:
+    if goal.name.endswith(f".{to}"):
+        plan = [(goal, kept.shards())]
+    elif ".json" in goal.name:
+        mend = f"Name a file that ends in .{to}, or a folder."
+        raise SeedbedError(str(goal), f"is no file name of the format {to}", mend)
+    else:
+        plan = [(goal / f"{shard.stem}.{to}", [shard]) for shard in kept.shards()]
+    for file, shards in plan:
+        _write(file, shards, to)
+    size = sum(file.stat().st_size for file, _ in plan)
+    return {"documents": kept.rows, "files": len(plan), "bytes": size}
+
+
+def _write(file: Path, shards: list[Path], to: str) -> None:
+    """One file, aside and renamed, so that a half-written one is never met."""
+    aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as raw, FORMATS[to](raw) as packed:
+            for shard in shards:
+                for line in _lines(shard):
+                    packed.write(line)
+        os.replace(aside, file)
+    except OSError as error:
+        raise disk_error(file, error) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _lines(shard: Path) -> Iterator[bytes]:
+    """The documents of a shard as JSON; what a record knew besides is an object again."""
+    for rows in arrow.row_groups(shard):
+        for row in cast("list[dict[str, Any]]", cast(Any, rows).to_pylist()):
+            row["metadata"] = json.loads(row["metadata"]) if row["metadata"] else {}
+            yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
