@@ -118,7 +118,7 @@ def test_a_worker_killed_in_the_middle_of_a_curation_is_survived(cluster: str, t
     marker = tmp_path / "died"
     path = f"{tmp_path / 'deadly.py'}:Deadly"
     deadly = catalogue.load(path).from_parameters({"marker": str(marker)}, "test")
-    plan = dataclasses.replace(fineweb_en.curation(), steps=(deadly,), survivor="", shard_bytes=5_000)
+    plan = dataclasses.replace(fineweb_en.curation(), steps=(deadly,), survivors=(), shard_bytes=5_000)
     ledger = curate(plan, [tmp_path / "in"], Store(tmp_path / "out"), RayEngine(tmp_path, cluster)).ledger
     assert marker.exists()
     assert ledger["read"] == 36

@@ -232,7 +232,7 @@ class Draft:
             "parents": dict(request.parents),
             "rows": sum(cast(int, r["rows"]) for r in receipts if str(r["name"]).startswith("part-")),
             "bytes": sum(cast(int, r["bytes"]) for r in receipts),
-            "files": [{key: r[key] for key in ("name", "rows", "bytes", "hash", "about")} for r in receipts],
+            "files": [_lasting(receipt) for receipt in receipts],
             "about": dict(about),
         }
         final = self.path.with_name(request.folder)
@@ -245,6 +245,13 @@ class Draft:
         except OSError as error:
             raise disk_error(final, error) from error
         return Artifact(final)
+
+
+def _lasting(receipt: Mapping[str, Json]) -> dict[str, Json]:
+    """What the manifest keeps of a receipt: not the seconds, which differ from run to run."""
+    about = cast("dict[str, Json]", receipt["about"])
+    kept = {key: receipt[key] for key in ("name", "rows", "bytes", "hash")}
+    return {**kept, "about": {key: value for key, value in about.items() if key != "seconds"}}
 
 
 def write_text(file: Path, text: str) -> None:

@@ -21,6 +21,7 @@ from seedbed.text.vectors import BLOCK, NONE, between, lowest_bit
 _LT, _GT, _SLASH, _BANG, _DASH, _ASK, _EQUALS = 60, 62, 47, 33, 45, 63, 61
 _OPEN, _CLOSE, _EMPTY, _OTHER = 0, 1, 2, 3
 _FORMATTING, _FLAT, _RAW, _VOID, _FOREIGN, _ANCHOR, _OPTION, _ROOT = 1, 2, 4, 8, 16, 32, 64, 128
+_PLACES = 256
 _FNV_START, _FNV_PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)
 
 _ENDS_NAME, _ENDS_VALUE = 1, 2
@@ -318,7 +319,7 @@ def _expand(data: Bytes, names: Ints, kinds: Ints) -> tuple[Bytes, int]:
     return out, _append(out, size, data, copied, n)
 
 
-@leaf
+@kernel
 def _append(out: Bytes, size: int, data: Bytes, start: int, end: int) -> int:
     out[size : size + end - start] = data[start:end]
     return size + end - start
@@ -333,11 +334,11 @@ def _table() -> tuple[Ints, Ints]:
             for byte in word.encode():
                 value = (value ^ byte) * int(_FNV_PRIME) % (1 << 64)
             known[value] = known.get(value, 0) | kind
-    names, kinds = np.zeros(512, np.uint64), np.zeros(512, np.int64)
+    names, kinds = np.zeros(_PLACES, np.uint64), np.zeros(_PLACES, np.int64)
     for name, kind in known.items():
-        at = name % 512
+        at = name % _PLACES
         while names[at] != 0:
-            at = (at + 1) % 512
+            at = (at + 1) % _PLACES
         names[at], kinds[at] = name, kind
     return names.view(np.int64), kinds
 

@@ -15,9 +15,10 @@ Formula   lines                  lines that are not blank
           are spaCy's English tokens.
 Shapes    documents_N -> five columns of N.
 Units     lines is a count, short_line_length characters, newlines_per_word newlines a word, the others fractions.
-Fidelity  "paper" Adapted: newlines are counted against whitespace words, which are fewer than spaCy's tokens (so this
-          rule is a little stricter), and lines end in Unicode's Sentence_Terminal or one of the two straight quotes.
-          "datatrove" Exact, numbers and verdicts; blank texts break min_lines here as they are "empty" there.
+Fidelity  Adapted in dialect "paper": newlines are counted against whitespace words, which are fewer than spaCy's tokens
+          (so this rule is a little stricter), and lines end in Unicode's Sentence_Terminal or one of the two straight
+          quotes.
+          Exact in "datatrove", numbers and verdicts; blank texts break min_lines here as they are "empty" there.
           Breaks at < 0.12, > 0.67, > 0.01, > 0.3 in both.
 Errors    No text raises. Without lines or words the numbers are 0, which breaks min_lines and
           min_terminal_punctuation.

@@ -25,10 +25,10 @@ Formula   words                number of words w
 Shapes    documents_N -> seven columns of N.
 Units     words and stop_words are counts, average_word_length characters, symbol_ratio symbols a word, the others
           fractions.
-Fidelity  "paper" Adapted: ". . ." counts as an ellipsis, as in DCLM. With words="scripts" texts without spaces count
-          words too; thresholds of word length are not made for them.
-          "datatrove", "dolma_v1", "dolma_v2", "dclm" Exact, numbers and verdicts, but for texts without words, where
-          peers divide by zero or give NaN and here the numbers are 0: min_words drops them in every dialect.
+Fidelity  Adapted in dialect "paper": ". . ." counts as an ellipsis, as in DCLM. With words="scripts" texts without
+          spaces count words too; thresholds of word length are not made for them.
+          Exact in "datatrove", "dolma_v1", "dolma_v2" and "dclm", numbers and verdicts, but for texts without words,
+          where peers divide by zero or give NaN and here the numbers are 0: min_words drops them in every dialect.
           All peers use the paper's thresholds. Letters and whitespace are those of the running Python's Unicode.
 Errors    No text raises. Without words or lines the numbers are 0, which breaks min_words.
 """

@@ -23,10 +23,10 @@ Formula   duplicate_lines            lines whose text occurs more than once / li
 Shapes    documents_N -> thirteen columns of N; eleven in the dialects of Dolma, which have no paragraphs.
 Units     Fractions; top_Ngram_chars may exceed 1 where an n-gram overlaps itself ("a a a a"), and
           duplicate_line_chars does in Dolma, which weighs lines with their spaces against words.
-Fidelity  "paper" Adapted: words keep the punctuation attached to them, so repeats that differ in punctuation are not
-          seen; scripts without spaces give few n-grams unless words="scripts".
-          "datatrove", "dolma_v1", "dolma_v2", "dclm" Exact, numbers and verdicts, but for texts that are empty or all
-          whitespace: datatrove drops an empty text and DCLM both, here no repetition rule does (min_words does).
+Fidelity  Adapted in dialect "paper": words keep the punctuation attached to them, so repeats that differ in punctuation
+          are not seen; scripts without spaces give few n-grams unless words="scripts".
+          Exact in "datatrove", "dolma_v1", "dolma_v2" and "dclm", numbers and verdicts, but for texts that are empty or
+          all whitespace: datatrove drops an empty text and DCLM both, here no repetition rule does (min_words does).
           Thresholds are table A1 in all of them; Dolma's own configuration differs, see `dolma_v1_5`. Equal texts are
           found by 64-bit hashes.
 Errors    No text raises. Without lines, paragraphs or repeated n-grams the numbers are 0.
