@@ -1,4 +1,4 @@
-"""Every command and every line of Python in docs/guide.md runs, in the order of the page, in an empty folder."""
+"""Every command and every line of Python on the pages of docs/ runs, in the order of the page, in an empty folder."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def blocks(kind: str) -> list[str]:
-    text = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+def blocks(page: str, kind: str) -> list[str]:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     return re.findall(rf"^```{kind}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
@@ -27,14 +27,27 @@ def run(command: list[str], folder: Path) -> str:
 
 def test_the_guide_does_what_it_says(tmp_path: Path) -> None:
     (tmp_path / "benchmarks").symlink_to(ROOT / "benchmarks")
-    commands = blocks("sh")
+    commands = blocks("guide.md", "sh")
     assert len(commands) >= 9
     told = run(["bash", "-euc", "\n".join(commands)], tmp_path)
     assert "Report: runs/smoke/report.html" in told
     assert '"bits_per_byte"' in told
     assert "would newly be kept" in told
     assert (tmp_path / "runs" / "guide" / "documents").is_dir()
-    (program,) = blocks("python")
+    (program,) = blocks("guide.md", "python")
     (tmp_path / "guide.py").write_text(program)
     assert "bits_per_byte" in run([sys.executable, "guide.py"], tmp_path)
     assert shutil.which("seedbed", path=str(Path(sys.executable).parent))
+
+
+def test_from_a_crawl_to_a_corpus(tmp_path: Path) -> None:
+    page = "from_a_crawl_to_a_corpus.md"
+    told = run(["bash", "-euc", "\n".join(blocks(page, "sh"))], tmp_path)
+    assert "the same verdict on" in told
+    assert {path.name for path in (tmp_path / "megatron").iterdir()} == {"tokens.bin", "tokens.idx"}
+    assert (tmp_path / "gentler.yaml").exists()
+    assert list((tmp_path / "runs" / "crawl" / "certificates").iterdir())
+    (program,) = blocks(page, "python")
+    (tmp_path / "careful.py").write_text(program)
+    assert "gopher_quality" in run([sys.executable, "careful.py"], tmp_path)
+    assert "Benchmark items in the pool" in (tmp_path / "runs" / "careful" / "report.html").read_text()

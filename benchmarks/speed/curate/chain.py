@@ -162,6 +162,17 @@ def measure_start(asked: argparse.Namespace, slice_of: Callable[[float], Path]) 
     return [found]
 
 
+PARTS = {"chain": compare, "linear": measure_sizes, "workers": measure_workers, "start": measure_start}
+
+
+def kept_rows(parts: list[str]) -> list[dict[str, Any]]:
+    """Rows of an earlier run, of the parts that are not measured now."""
+    if not RESULTS.exists():
+        return []
+    with RESULTS.open(encoding="utf-8") as old:
+        return [found for found in csv.DictReader(old) if found["what"] not in parts]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=os.environ.get("SEEDBED_CORPUS"), required=False)
@@ -171,6 +182,7 @@ def main() -> None:
     parser.add_argument("--peer-megabytes", type=float, default=5)
     parser.add_argument("--sizes", type=float, nargs="*", default=[1, 10, 100, 1000])
     parser.add_argument("--workers-megabytes", type=float, default=400)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="the rows of others stay")
     asked = parser.parse_args()
     if asked.corpus is None:
         parser.error("--corpus DIR, or SEEDBED_CORPUS, says where the documents are")
@@ -180,13 +192,13 @@ def main() -> None:
             return slices.cut(Path(asked.corpus), megabytes, Path(scratch, f"{megabytes:g}", "in"))
 
         ours("paper").run(slice_of(1))  # compiles what is not compiled yet
-        rows = compare(asked, slice_of)
-        for part in (measure_sizes, measure_workers, measure_start):
-            rows += part(asked, slice_of)
+        rows = kept_rows(asked.parts)
+        for part in asked.parts:
+            rows += PARTS[part](asked, slice_of)
     with RESULTS.open("w", newline="", encoding="utf-8") as out:
         writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(sorted(rows, key=lambda found: list(PARTS).index(found["what"])))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Room 1. Raw records come in, Documents go out, every one of them accounted for.
 
-In          files of .warc .html .jsonl .parquet .txt (also compressed), folders of them
-Out         Documents (kept), Signals on all that was read, Decisions, ledger, quarantine
+In          files of .warc .html .jsonl .parquet .txt and more (see readers/), folders of them, here or on a store
+Out         Documents (kept), Signals on all that was read, Decisions, duplicate groups, ledger, quarantine
 Invariants  read = kept + dropped by reason + errored by type, or the run fails;
             the same bytes for any number of workers, any order of inputs, after any crash;
             a threshold is replayed over stored numbers, text is not read again
-Add a rule  one file in filters/ (edits/, dedup/, readers/, extractors/), one fidelity test in tests/curate/
+Add a rule  one file in filters/ (edits/, dedup/, survivors/, readers/, extractors/), one fidelity test in tests/curate/
 """

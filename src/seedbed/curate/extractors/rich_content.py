@@ -2,7 +2,7 @@
 
 What      Extracts like main_content, and keeps what plain text loses: a formula becomes $LaTeX$ (a display
           $$LaTeX$$), a code block stands verbatim between fences of ``` with its language, inline code between `,
-          and a picture leaves the slot ![alt](URL) where it stood.
+          and a picture leaves a slot in Markdown, its words and its address, where it stood.
 Source    Han et al., InfiMM-WebMath-40B, arXiv 2409.12568, section 3 (formulas and images of web pages kept in order);
           Chang et al., RedStone, arXiv 2412.03398, section 3 (code and math in pages). Extraction is resiliparse's.
 Formula   text = put_back(extract(page with marks)); LaTeX = annotation | alttext | script math/tex | alternative
