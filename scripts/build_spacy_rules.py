@@ -1,8 +1,8 @@
-"""Write src/seedbed/text/spacy_rules.json: the rules of spaCy's English tokenizer as data.
+"""Write src/seedbed/text/spacy/rules.json: the rules of spaCy's English tokenizer as data.
 
 Run it with an interpreter that has spaCy:  python scripts/build_spacy_rules.py
 It asks spaCy's own compiled expressions about every code point, and stops where spaCy has a rule of a shape that the
-kernels in seedbed.text.spacy_affixes do not know.
+kernels in seedbed.text.spacy.affixes do not know.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from spacy.lang.punctuation import TOKENIZER_PREFIXES, TOKENIZER_SUFFIXES
 from spacy.pipeline.sentencizer import Sentencizer
 from spacy.symbols import ORTH
 
-OUT = Path(__file__).parent.parent / "src/seedbed/text/spacy_rules.json"
+OUT = Path(__file__).parent.parent / "src/seedbed/text/spacy/rules.json"
 NOTICE = "MIT License; Copyright (C) 2016-2024 ExplosionAI GmbH, 2016 spaCy GmbH, 2015 Matthew Honnibal"
 KNOWN_PREFIXES = {r"\+(?![0-9])", r"\.\.+", r"US\$", r"C\$", r"A\$", "……"}
 KNOWN_SUFFIXES = {"'s", "'S", "’s", "’S", r"\.\.+", "……", r"(?<=[0-9])\+", r"(?<=°[FfCcKk])\."}

@@ -1,4 +1,4 @@
-"""Write src/seedbed/text/traditional_chinese.txt: the characters that simplified Chinese writes otherwise.
+"""Write src/seedbed/text/words/traditional_chinese.txt: the characters that simplified Chinese writes otherwise.
 
     python scripts/build_traditional_chinese.py Unihan_Variants.txt
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-OUT = Path(__file__).parent.parent / "src/seedbed/text/traditional_chinese.txt"
+OUT = Path(__file__).parent.parent / "src/seedbed/text/words/traditional_chinese.txt"
 NOTICE = "# Unicode Han Database 15.0, kSimplifiedVariant. Copyright 1991-2022 Unicode, Inc.; Unicode License v3."
 FIRST, LAST = 0x4E00, 0x9FA5
 PER_LINE = 60

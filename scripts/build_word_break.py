@@ -1,4 +1,4 @@
-"""Write src/seedbed/text/word_break.txt: the Unicode properties that word segmentation by UAX 29 looks at.
+"""Write src/seedbed/text/words/word_break.txt: the Unicode properties that word segmentation by UAX 29 looks at.
 
     python scripts/build_word_break.py        in an interpreter that has uniseg 0.10.1, whose data are Unicode 16.0.0
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from uniseg.emoji import extended_pictographic
 from uniseg.wordbreak import word_break
 
-FILE = Path(__file__).parents[1] / "src/seedbed/text/word_break.txt"
+FILE = Path(__file__).parents[1] / "src/seedbed/text/words/word_break.txt"
 HEAD = """\
 # Unicode 16.0.0: Word_Break (WordBreakProperty.txt) and Extended_Pictographic (emoji-data.txt), as runs of code points.
 # Copyright Unicode, Inc.; terms of use: https://www.unicode.org/license.txt. Written by scripts/build_word_break.py.

@@ -10,8 +10,8 @@ import pytest
 from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.filters.benchmark_overlap import ITEMS, BenchmarkOverlap, summary
-from seedbed.text.leaks import numbers, ranges
-from seedbed.text.overlap import plain_words
+from seedbed.text.repeats.leaks import numbers, ranges
+from seedbed.text.repeats.overlap import plain_words
 
 QUESTION = (
     "A train leaves the harbour town at nine o'clock, and stops twice before the river; how many passengers are still"

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.edits.c4_lines import C4Lines
 from seedbed.curate.filters.c4_quality import C4Quality
-from seedbed.text.punkt import line_sentences
-from seedbed.text.spacy_sentences import spacy_sentences
+from seedbed.text.rules.punkt import line_sentences
+from seedbed.text.spacy.sentences import spacy_sentences
 
 PIECES = [
     "One two three four. ",

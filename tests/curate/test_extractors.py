@@ -13,8 +13,8 @@ from resiliparse.extract.html2text import extract_plain_text
 from seedbed.curate.contract import Extractor, Record
 from seedbed.curate.extractors.all_text import AllText
 from seedbed.curate.extractors.main_content import MainContent
-from seedbed.text.decoding import decode_html, known_charset
-from seedbed.text.markup import is_xhtml, open_empty_elements, page_load
+from seedbed.text.markup.cost import is_xhtml, open_empty_elements, page_load
+from seedbed.text.markup.decoding import decode_html, known_charset
 
 BOTH: list[Extractor] = [MainContent(), AllText()]
 SENTENCE = "The river rose in the night, and by the morning the lower meadows were under water."

@@ -6,7 +6,7 @@ import pytest
 
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.filters.personal_data import PersonalData
-from seedbed.text.patterns_personal import find
+from seedbed.text.patterns.personal import find
 
 # Examples of the SWIFT IBAN Registry, release 101.
 IBANS = """

@@ -2,7 +2,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
@@ -104,6 +104,8 @@ def test_dclm_is_the_steps_of_the_original(texts):
 
 @settings(deadline=None, database=None, max_examples=200)
 @given(TEXTS)
+@example(["sign i\u0144"])
+@example(["sign in\u0301", "sign in\u0329\u0301", "read more\u1100\u1161\u11a8..", "sign \uff49\uff4e\u0302"])
 def test_redstone_is_the_original_on_lines(texts):
     batch = DocumentBatch.of(texts)
     found = RefinedwebLines(dialect="redstone").edit(batch).texts.to_pylist()

@@ -10,7 +10,7 @@ from resiliparse.parse.html import HTMLTree
 from seedbed.curate.contract import Record
 from seedbed.curate.extractors.main_content import MainContent
 from seedbed.curate.extractors.rich_content import RichContent
-from seedbed.text.mathml import latex_of
+from seedbed.text.markup.mathml import latex_of
 
 URL = "http://a.example/docs/page.html"
 BEFORE, AFTER = "The words before it are these,", "and the words after it are those."

@@ -9,7 +9,7 @@ from seedbed.core.errors import RecipeError
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.edits.mask_secrets import MaskSecrets
 from seedbed.curate.filters.secrets import Secrets
-from seedbed.text.patterns_secrets import SHAPES, find
+from seedbed.text.patterns.secrets import SHAPES, find
 
 ALNUM = string.ascii_letters + string.digits
 RNG = random.Random(11)

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from seedbed.text.datatrove_characters import punctuation, terminals
+from seedbed.text.rules.datatrove_characters import punctuation, terminals
 
 
 def digest(flags):

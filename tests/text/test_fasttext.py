@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from seedbed.core.errors import SeedbedError
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.filters.language import _shipped
-from seedbed.text.fasttext import FastText
-from seedbed.text.fasttext_file import huffman, read_fasttext
+from seedbed.text.fasttext.file import huffman, read_fasttext
+from seedbed.text.fasttext.model import FastText
 from tests.conftest import sample_texts
 
 WORDS = ["</s>", "the", "of", "é", "и", "語", "naïve", "x" * 40, "to"]

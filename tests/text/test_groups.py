@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedbed.text import groups
+from seedbed.text.repeats import groups
 
 
 def hashes(values):

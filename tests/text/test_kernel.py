@@ -57,14 +57,14 @@ def test_a_kernel_is_compiled_once_and_again_when_what_it_calls_has_changed(hous
     changed, _, *told = run(house)
     assert changed != first
     assert told == ["compiled"]
-    unused = house / "seedbed" / "text" / "normalize.py"
+    unused = house / "seedbed" / "text" / "words" / "normalize.py"
     unused.write_text(unused.read_text() + "\n# not called here\n")
     assert run(house) == [changed, changed], "what it does not call does not count"
 
 
 def test_all_kernels_that_a_file_can_call_count() -> None:
     text = Path(kernel.__file__).parent
-    names = {part.stem for part in kernel._parts(text / "lines.py")}
+    names = {part.stem for part in kernel._parts(text / "rules" / "lines.py")}
     assert {"lines", "unicode", "hashing", "vectors", "kernel"} <= names
     assert "normalize" not in names
 

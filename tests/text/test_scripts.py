@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
-from seedbed.text.scripts import script_words, spaced
-from seedbed.text.words import Words, split, words
+from seedbed.text.words.scripts import script_words, spaced
+from seedbed.text.words.whitespace import Words, split, words
 
 quick = settings(deadline=None, database=None, max_examples=150)
 EXAMPLES = {

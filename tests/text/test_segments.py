@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
-from seedbed.text import segments
+from seedbed.text.rules import segments
 
 PIECES = [
     "a",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
-from seedbed.text import shingles
+from seedbed.text.repeats import shingles
 
 PIECES = [
     "a",

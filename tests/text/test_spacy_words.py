@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
-from seedbed.text import spacy_words as module
-from seedbed.text import words
-from seedbed.text.spacy_sentences import spacy_sentences
-from seedbed.text.spacy_words import spacy_words
+from seedbed.text.spacy import words as module
+from seedbed.text.spacy.sentences import spacy_sentences
+from seedbed.text.spacy.words import spacy_words
+from seedbed.text.words import whitespace as words
 
 GOLDEN = json.loads(Path(__file__).with_name("spacy_golden.json").read_text())["texts"]
 PIECES = ["word", "Mr.", "don't", ":)", "(", ")", ".", "...", "5km", "a-b", "http://a.b/c-d", "°C.", "x-", "語。", "'s"]

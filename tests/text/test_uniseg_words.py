@@ -3,7 +3,7 @@
 import pytest
 
 from seedbed.core.nouns import DocumentBatch
-from seedbed.text.uniseg_words import alphanumeric, uniseg_words
+from seedbed.text.words.uniseg import alphanumeric, uniseg_words
 
 CASES = [
     ("", []),

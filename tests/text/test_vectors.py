@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
-from seedbed.text import hashing, lines, unicode, vectors, words
+from seedbed.text import hashing, unicode, vectors
 from seedbed.text.kernel import kernel
+from seedbed.text.rules import lines
+from seedbed.text.words import whitespace as words
 
 quick = settings(deadline=None, database=None, max_examples=200)
 DATA = st.binary(max_size=200).map(lambda content: np.frombuffer(content, np.uint8))

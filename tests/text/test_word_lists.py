@@ -2,7 +2,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
-from seedbed.text.word_lists import WordList
+from seedbed.text.words.lists import WordList
 
 quick = settings(deadline=None, database=None, max_examples=200)
 

@@ -7,7 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
-from seedbed.text import groups, lines, ngrams, normalize, unicode, words
+from seedbed.text import unicode
+from seedbed.text.repeats import groups
+from seedbed.text.rules import lines, ngrams
+from seedbed.text.words import normalize
+from seedbed.text.words import whitespace as words
 
 PIECES = [
     "a",

@@ -18,8 +18,8 @@ from pathlib import Path
 from peer import LANGUAGES, ask, sample
 
 from seedbed.core.nouns import DocumentBatch
-from seedbed.text.spacy_sentences import spacy_sentences
-from seedbed.text.spacy_words import spacy_words
+from seedbed.text.spacy.sentences import spacy_sentences
+from seedbed.text.spacy.words import spacy_words
 
 HERE = Path(__file__).parent
 RESULT = HERE.parents[1] / "results" / "conformance_spacy_words.csv"

@@ -29,8 +29,9 @@ from seedbed.curate.edits.mask_personal_data import MaskPersonalData
 from seedbed.curate.edits.mask_secrets import MaskSecrets
 from seedbed.curate.filters.personal_data import PersonalData
 from seedbed.curate.filters.secrets import Secrets
-from seedbed.text import patterns_personal, patterns_secrets
-from seedbed.text.patterns_secrets import TOKENS
+from seedbed.text.patterns import personal as patterns_personal
+from seedbed.text.patterns import secrets as patterns_secrets
+from seedbed.text.patterns.secrets import TOKENS
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "conformance" / "curate"))
 import peer

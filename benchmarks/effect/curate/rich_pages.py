@@ -31,7 +31,7 @@ from lxml import html as parser
 from seedbed.curate.contract import Record
 from seedbed.curate.extractors.main_content import MainContent
 from seedbed.curate.extractors.rich_content import RichContent
-from seedbed.text.decoding import decode_html
+from seedbed.text.markup.decoding import decode_html
 
 RESULTS = Path(__file__).parents[2] / "results" / "rich_pages.csv"
 KINDS = ("formula", "code", "inline code", "picture")

@@ -25,7 +25,7 @@ from seedbed.curate.contract import Extractor, Record
 from seedbed.curate.extractors.all_text import AllText
 from seedbed.curate.extractors.main_content import MainContent
 from seedbed.curate.readers.warc import Warc
-from seedbed.text.decoding import decode_html
+from seedbed.text.markup.decoding import decode_html
 
 RESULTS = Path(__file__).parents[2] / "results" / "speed_extract.csv"
 

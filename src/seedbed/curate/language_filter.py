@@ -54,7 +54,7 @@ class LanguageFilter(Filter):
     def measure(self, documents: DocumentBatch) -> pa.Table:
         """The language of every document and its probability."""
         from seedbed.text.samples import sample  # kernels are not needed to look at a plan
-        from seedbed.text.words import count_words
+        from seedbed.text.words.whitespace import count_words
 
         data, offsets = documents.text_buffers()
         sizes = np.diff(offsets)

@@ -159,7 +159,7 @@ def _gathered(task: CollectTask) -> Iterator[tuple[IntArray, HashArray]]:
 
 def _write_run(task: CollectTask, name: str, key_P: HashArray, order_P: HashArray, before: int) -> BoolArray:
     """Write the first occurrence of each key; which passages are later ones."""
-    from seedbed.text.passages import first_of
+    from seedbed.text.repeats.passages import first_of
 
     real = np.flatnonzero(key_P)
     keys, order = key_P[real], order_P[real]
@@ -181,7 +181,7 @@ def _write_run(task: CollectTask, name: str, key_P: HashArray, order_P: HashArra
 
 def find_repeats(task: FindTask, tick: Tick) -> None:
     """FindTask -> `repeats-`: sorted codes of (shard, passage)."""
-    from seedbed.text.passages import first_of
+    from seedbed.text.repeats.passages import first_of
 
     if not task.draft.receipt(f"repeats-{task.number:05d}.npy"):
         pieces, codes = list[npt.NDArray[Any]](), list[IntArray]()

@@ -33,7 +33,7 @@ Hashes = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-_IMPORT = re.compile(rf"{re.escape(str(__package__))}(?:\.(\w+)| import (?:\(([^)]*)\)|(.*)))")
+_IMPORT = re.compile(rf"from {re.escape(str(__package__))}([.\w]*) import (?:\(([^)]*)\)|(.*))")
 _DAY_SECONDS = 86_400
 _numba, _event = cast(Any, numba), cast(Any, event)
 
@@ -106,8 +106,10 @@ def _parts(file: Path) -> set[Path]:
         part = waiting.pop()
         if part not in found:
             found.add(part)
-            names = [name for named in _IMPORT.findall(_read(part)) for name in re.findall(r"\w+", "".join(named))]
-            waiting.extend(path for name in names if (path := Path(__file__).with_name(f"{name}.py")).exists())
+            for package, *names in _IMPORT.findall(_read(part)):
+                folder = Path(__file__).parent.joinpath(*package.split("."))
+                files = [folder, *(folder / name for name in re.findall(r"\w+", "".join(names)))]
+                waiting.extend(path for file in files if (path := file.with_suffix(".py")).exists())
     return found
 
 

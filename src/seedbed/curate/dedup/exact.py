@@ -25,8 +25,9 @@ from seedbed.core import arrow
 from seedbed.core.arrow import Columns
 from seedbed.core.nouns import DocumentBatch, Signal, signals_schema
 from seedbed.curate.contract import Deduper, IntArray
-from seedbed.text import groups, normalize
 from seedbed.text.kernel import Bytes, Hashes, Ints
+from seedbed.text.repeats import groups
+from seedbed.text.words import normalize
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,8 +28,8 @@ from annotated_types import Ge
 
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.contract import BoolArray, Edited, PassageDeduper, Passages
-from seedbed.text import windows
-from seedbed.text.passages import without
+from seedbed.text.repeats import windows
+from seedbed.text.repeats.passages import without
 
 
 @dataclasses.dataclass(frozen=True)

@@ -38,8 +38,8 @@ from seedbed.core import arrow
 from seedbed.core.arrow import Columns
 from seedbed.core.nouns import DocumentBatch, Signal, signals_schema
 from seedbed.curate.contract import Deduper, HashArray, IntArray
-from seedbed.text import groups, shingles
-from seedbed.text.scripts import spaced
+from seedbed.text.repeats import groups, shingles
+from seedbed.text.words.scripts import spaced
 
 _LEAST_DOCUMENTS = 3
 """In a sample, a shingle of no more documents than this is no sign of boilerplate."""

@@ -24,8 +24,8 @@ from annotated_types import Ge
 
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.contract import BoolArray, Edited, PassageDeduper, Passages
-from seedbed.text import passages
-from seedbed.text.lines import paragraphs
+from seedbed.text.repeats import passages
+from seedbed.text.rules.lines import paragraphs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -30,7 +30,7 @@ from seedbed.core import arrow
 from seedbed.core.arrow import Columns
 from seedbed.core.nouns import DocumentBatch, Signal, signals_schema
 from seedbed.curate.contract import Deduper, IntArray
-from seedbed.text import groups
+from seedbed.text.repeats import groups
 
 _PORTS = {"http": 80, "https": 443}
 _INDEX = re.compile(r"/(?:index|default)\.(?:html?|php|aspx?)$", re.IGNORECASE)

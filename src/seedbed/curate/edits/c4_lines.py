@@ -45,9 +45,9 @@ from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.contract import Edit, Edited
 from seedbed.text import unicode
 from seedbed.text.kernel import Bytes, Ints, kernel, leaf
-from seedbed.text.lines import trim
-from seedbed.text.phrases import phrase_end
+from seedbed.text.rules.lines import trim
 from seedbed.text.vectors import BLOCK, NONE, ONE, between, lowest_bit
+from seedbed.text.words.phrases import phrase_end
 
 _POLICY_PHRASES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 _PHRASES = ("lorem ipsum", "javascript", *_POLICY_PHRASES)

@@ -21,8 +21,8 @@ from seedbed.core import arrow
 from seedbed.core.errors import RecipeError
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.contract import Edit, Edited
-from seedbed.text.patterns import mask
-from seedbed.text.patterns_personal import KINDS, find
+from seedbed.text.patterns.mask import mask
+from seedbed.text.patterns.personal import KINDS, find
 
 
 @dataclasses.dataclass(frozen=True)

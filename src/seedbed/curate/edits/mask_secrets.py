@@ -20,8 +20,8 @@ from seedbed.core import arrow
 from seedbed.core.errors import RecipeError
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.contract import Edit, Edited
-from seedbed.text.patterns import mask
-from seedbed.text.patterns_secrets import TOKENS, find
+from seedbed.text.patterns.mask import mask
+from seedbed.text.patterns.secrets import TOKENS, find
 
 
 @dataclasses.dataclass(frozen=True)

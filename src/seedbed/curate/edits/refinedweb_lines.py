@@ -37,14 +37,14 @@ from typing import ClassVar, Literal
 from seedbed.core import arrow
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.contract import Edit, Edited
-from seedbed.text import refinedweb
+from seedbed.text.rules import refinedweb
 
 
 @dataclasses.dataclass(frozen=True)
 class RefinedwebLines(Edit):
     """Whose reconstruction of the rules; each brings its thresholds."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     dialect: Literal["dclm", "redstone"] = "dclm"
 

@@ -3,7 +3,7 @@
 What      Decodes a page, parses it as HTML5 and gives all of its visible text, paragraphs apart by newlines.
 Source    none; visible text as resiliparse's extract_plain_text renders it, on an HTML5 parser.
 Formula   text = extract(parse(decode(bytes, byte order mark > charset > meta > UTF-8 > detection)))
-          refused if nodes > max_nodes or ancestors > max_ancestors or pairs > max_pairs (see seedbed.text.markup)
+          refused if nodes > max_nodes or ancestors > max_ancestors or pairs > max_pairs (see seedbed.text.markup.cost)
 Shapes    record -> text
 Units     max_html_bytes: bytes; max_nodes: elements; max_ancestors: elements above each element, summed;
           max_pairs: attributes of an element squared, summed, with the options of the page squared
@@ -23,7 +23,7 @@ from typing import Annotated
 from annotated_types import Ge
 
 from seedbed.curate.contract import Extractor, Record
-from seedbed.text.pages import Limits, page_text
+from seedbed.text.markup.pages import Limits, page_text
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ What      Decodes a page, parses it as HTML5 and keeps the text of its main cont
 Source    Bevendorff, Stein, Hagen and Potthast, Elastic ChatNoir, ECIR 2018; the extractor is resiliparse's
           extract_plain_text(main_content=True), rules over tag, class and id, on an HTML5 parser.
 Formula   text = extract(parse(decode(bytes, byte order mark > charset > meta > UTF-8 > detection)))
-          refused if nodes > max_nodes or ancestors > max_ancestors or pairs > max_pairs (see seedbed.text.markup)
+          refused if nodes > max_nodes or ancestors > max_ancestors or pairs > max_pairs (see seedbed.text.markup.cost)
 Shapes    record -> text
 Units     max_html_bytes: bytes; max_nodes: elements; max_ancestors: elements above each element, summed;
           max_pairs: attributes of an element squared, summed, with the options of the page squared
@@ -24,7 +24,7 @@ from typing import Annotated
 from annotated_types import Ge
 
 from seedbed.curate.contract import Extractor, Record
-from seedbed.text.pages import Limits, page_text
+from seedbed.text.markup.pages import Limits, page_text
 
 _MAX_PARSED_ANCESTORS = 1_000_000_000  # a second of parsing at most
 

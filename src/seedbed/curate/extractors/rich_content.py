@@ -6,7 +6,7 @@ What      Extracts like main_content, and keeps what plain text loses: a formula
 Source    Han et al., InfiMM-WebMath-40B, arXiv 2409.12568, section 3 (formulas and images of web pages kept in order);
           Chang et al., RedStone, arXiv 2412.03398, section 3 (code and math in pages). Extraction is resiliparse's.
 Formula   text = put_back(extract(page with marks)); LaTeX = annotation | alttext | script math/tex | alternative
-          text of a picture of a formula | converted MathML (see seedbed.text.mathml for the subset)
+          text of a picture of a formula | converted MathML (see seedbed.text.markup.mathml for the subset)
 Shapes    record -> text
 Units     as main_content
 Fidelity  Adapted: both papers change an extractor by rules that they describe and do not publish. Here the sources
@@ -24,8 +24,8 @@ from typing import Annotated
 from annotated_types import Ge
 
 from seedbed.curate.contract import Extractor, Record
-from seedbed.text.pages import Limits, page_tree, visible_text
-from seedbed.text.rich import take_out
+from seedbed.text.markup.pages import Limits, page_tree, visible_text
+from seedbed.text.markup.rich import take_out
 
 _MAX_PARSED_ANCESTORS = 1_000_000_000
 

@@ -31,7 +31,7 @@ from seedbed.core.nouns import DocumentBatch, Signal
 from seedbed.core.parameters import Json
 from seedbed.curate.contract import Filter, Rule
 from seedbed.text.list_files import Stamp, contents, entries, files, stamp
-from seedbed.text.word_lists import WordList
+from seedbed.text.words.lists import WordList
 
 WITHOUT_SPACES = ("ja", "th", "zh")
 ALLOWED = {"ja": frozenset({"sm", "グロ", "女の子"}), "zh": frozenset({"性"})}

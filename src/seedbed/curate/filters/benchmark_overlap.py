@@ -43,11 +43,11 @@ from seedbed.core.errors import RecipeError
 from seedbed.core.nouns import DocumentBatch, Signal
 from seedbed.core.parameters import Json
 from seedbed.curate.contract import Filter, Rule
-from seedbed.text.items import content, read_items
 from seedbed.text.kernel import Ints
-from seedbed.text.leaks import Hits, ItemIndex, Likeness, numbers, ranges
 from seedbed.text.list_files import Stamp, stamp
-from seedbed.text.overlap import plain_words
+from seedbed.text.repeats.items import content, read_items
+from seedbed.text.repeats.leaks import Hits, ItemIndex, Likeness, numbers, ranges
+from seedbed.text.repeats.overlap import plain_words
 
 PARAPHRASE_LIKENESS = 0.5
 """From this likeness on, an item that is not found by n-grams counts as paraphrased."""

@@ -8,8 +8,8 @@ Formula   lorem_ipsum    count("lorem ipsum"), ASCII letters in any case
           javascript     count("javascript"), ASCII letters in any case
           curly_braces   count("{")
           sentences      sentences in each line, summed up; dialect "dclm": in the page, of which lines may share one
-          dialects "paper", "dclm" and "dolma": sentences are about those of Punkt (see seedbed.text.punkt).
-          dialect "datatrove": sentences are those of spaCy's sentencizer (see seedbed.text.spacy_sentences).
+          dialects "paper", "dclm" and "dolma": sentences are about those of Punkt (see seedbed.text.rules.punkt).
+          dialect "datatrove": sentences are those of spaCy's sentencizer (see seedbed.text.spacy.sentences).
 Shapes    documents_N -> four columns of N.
 Units     Counts of occurrences and of sentences.
 Fidelity  Exact for "datatrove" and "dolma"; one difference: where the last line of a page ends in two blanks and a
@@ -34,7 +34,7 @@ from annotated_types import Ge
 from seedbed.core.nouns import DocumentBatch, Signal
 from seedbed.curate.contract import Filter, Rule
 from seedbed.text.kernel import Bytes, Ints, kernel, leaf
-from seedbed.text.punkt import line_sentences, page_sentences
+from seedbed.text.rules.punkt import line_sentences, page_sentences
 from seedbed.text.vectors import BLOCK, NONE, ONE, between, count_bits, lowest_bit
 
 _LOREM_IPSUM = np.frombuffer(b"lorem ipsum", np.uint8)
@@ -77,7 +77,7 @@ class C4Quality(Filter):
     def _sentences(self, documents: DocumentBatch) -> Ints:
         if self.dialect != "datatrove":
             return documents.derive(page_sentences if self.dialect == "dclm" else line_sentences)
-        from seedbed.text.spacy_sentences import spacy_sentences  # takes a moment to load
+        from seedbed.text.spacy.sentences import spacy_sentences  # takes a moment to load
 
         return documents.derive(spacy_sentences)
 

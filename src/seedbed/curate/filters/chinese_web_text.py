@@ -42,7 +42,7 @@ from seedbed.curate.contract import Filter, Rule
 from seedbed.text import unicode
 from seedbed.text.hashing import mix, slot, table_mask
 from seedbed.text.kernel import Bytes, Floats, Hashes, Ints, kernel
-from seedbed.text.word_lists import WordList
+from seedbed.text.words.lists import WordList
 
 FIRST_CHINESE, LAST_CHINESE = 0x4E00, 0x9FA5
 NGRAM = 13
@@ -115,7 +115,7 @@ class ChineseWebText(Filter):
 @cache
 def _unwanted() -> Bytes:
     """1 for every character of the basic plane that simplified Chinese writes otherwise."""
-    text = (files("seedbed.text") / "traditional_chinese.txt").read_text(encoding="utf-8")
+    text = (files("seedbed.text.words") / "traditional_chinese.txt").read_text(encoding="utf-8")
     found = np.zeros(0x10000, np.uint8)
     found[[ord(char) for line in text.splitlines() if not line.startswith("#") for char in line]] = 1
     found[[ord(mark) for mark in _CORNER_BRACKETS]] = 1

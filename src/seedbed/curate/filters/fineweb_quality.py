@@ -37,14 +37,15 @@ from annotated_types import Ge, Le
 from seedbed.core.errors import RecipeError
 from seedbed.core.nouns import DocumentBatch, Signal
 from seedbed.curate.contract import Filter, Rule
-from seedbed.text import datatrove_characters, unicode
+from seedbed.text import unicode
 from seedbed.text.kernel import Bytes, Flags, Ints, kernel
-from seedbed.text.lines import line_repeats, lines, repeats
-from seedbed.text.scripts import script_words
-from seedbed.text.segments import characters, filled_lines
-from seedbed.text.spacy_words import spacy_words
+from seedbed.text.rules import datatrove_characters
+from seedbed.text.rules.lines import line_repeats, lines, repeats
+from seedbed.text.rules.segments import characters, filled_lines
+from seedbed.text.spacy.words import spacy_words
 from seedbed.text.vectors import BLOCK, NONE, between, count_bits
-from seedbed.text.words import count_words, words
+from seedbed.text.words.scripts import script_words
+from seedbed.text.words.whitespace import count_words, words
 
 _NEWLINE = ord("\n")
 

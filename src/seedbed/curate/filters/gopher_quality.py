@@ -46,14 +46,15 @@ from annotated_types import Ge, Le
 from seedbed.core.errors import RecipeError
 from seedbed.core.nouns import DocumentBatch, Signal
 from seedbed.curate.contract import Filter, Rule
-from seedbed.text import datatrove_characters, gopher_counts, segments
-from seedbed.text.gopher_counts import CHARACTER, DOTS, SPACED_DOTS
 from seedbed.text.kernel import Ints
-from seedbed.text.lines import Segments, lines
-from seedbed.text.scripts import script_words
-from seedbed.text.spacy_words import spacy_words
-from seedbed.text.uniseg_words import alphanumeric
-from seedbed.text.words import Words, words
+from seedbed.text.rules import datatrove_characters, segments
+from seedbed.text.rules import gopher as gopher_counts
+from seedbed.text.rules.gopher import CHARACTER, DOTS, SPACED_DOTS
+from seedbed.text.rules.lines import Segments, lines
+from seedbed.text.spacy.words import spacy_words
+from seedbed.text.words.scripts import script_words
+from seedbed.text.words.uniseg import alphanumeric
+from seedbed.text.words.whitespace import Words, words
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 Dialect: TypeAlias = Literal["paper", "datatrove", "dolma_v1", "dolma_v2", "dclm"]

@@ -45,13 +45,13 @@ from annotated_types import Ge, Le
 from seedbed.core.errors import RecipeError
 from seedbed.core.nouns import DocumentBatch, Signal
 from seedbed.curate.contract import Filter, Rule
-from seedbed.text import datatrove_ngrams, dolma_ngrams, ngrams, segments
 from seedbed.text.kernel import Floats
-from seedbed.text.lines import Segments, line_repeats, paragraph_repeats, repeats
-from seedbed.text.scripts import script_words
-from seedbed.text.spacy_words import spacy_words
-from seedbed.text.uniseg_words import uniseg_words
-from seedbed.text.words import Words, words
+from seedbed.text.rules import datatrove_ngrams, dolma_ngrams, ngrams, segments
+from seedbed.text.rules.lines import Segments, line_repeats, paragraph_repeats, repeats
+from seedbed.text.spacy.words import spacy_words
+from seedbed.text.words.scripts import script_words
+from seedbed.text.words.uniseg import uniseg_words
+from seedbed.text.words.whitespace import Words, words
 
 Dialect: TypeAlias = Literal["paper", "datatrove", "dolma_v1", "dolma_v2", "dclm"]
 _PARAGRAPHS = frozenset({"duplicate_paragraphs", "duplicate_paragraph_chars"})

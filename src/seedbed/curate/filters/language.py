@@ -32,8 +32,8 @@ from seedbed.core.errors import SeedbedError
 from seedbed.core.fingerprint import hash_file
 from seedbed.core.parameters import Json
 from seedbed.curate.language_filter import Labels, LanguageFilter
-from seedbed.text.fasttext import FastText
-from seedbed.text.fasttext_file import read_fasttext
+from seedbed.text.fasttext.file import read_fasttext
+from seedbed.text.fasttext.model import FastText
 from seedbed.text.kernel import Bytes, Floats, Ints
 
 

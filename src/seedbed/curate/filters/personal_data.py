@@ -32,7 +32,7 @@ from annotated_types import Ge
 
 from seedbed.core.nouns import DocumentBatch, Signal
 from seedbed.curate.contract import Filter, Rule
-from seedbed.text.patterns_personal import personal_data
+from seedbed.text.patterns.personal import personal_data
 
 
 @dataclasses.dataclass(frozen=True)

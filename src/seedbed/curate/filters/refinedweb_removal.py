@@ -25,14 +25,14 @@ from annotated_types import Ge, Le
 
 from seedbed.core.nouns import DocumentBatch, Signal
 from seedbed.curate.contract import Filter, Rule
-from seedbed.text import refinedweb
+from seedbed.text.rules import refinedweb
 
 
 @dataclasses.dataclass(frozen=True)
 class RefinedwebRemoval(Filter):
     """The threshold of the rule; None switches it off."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     signals: ClassVar[tuple[Signal, ...]] = (
         Signal("words", "words", "int", low=0),
         Signal("removed_words", "fraction of words", low=0, high=1),

@@ -30,7 +30,7 @@ from annotated_types import Ge
 
 from seedbed.core.nouns import DocumentBatch, Signal
 from seedbed.curate.contract import Filter, Rule
-from seedbed.text.patterns_secrets import TOKENS, secrets
+from seedbed.text.patterns.secrets import TOKENS, secrets
 
 
 @dataclasses.dataclass(frozen=True)

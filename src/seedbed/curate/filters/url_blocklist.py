@@ -38,7 +38,7 @@ from seedbed.core.nouns import DocumentBatch, Signal
 from seedbed.core.parameters import Json
 from seedbed.curate.contract import Filter, Rule
 from seedbed.text.list_files import Stamp, contents, entries, files, stamp
-from seedbed.text.word_lists import WordList
+from seedbed.text.words.lists import WordList
 
 LISTS = ("domains", "urls", "strict_words", "hard_words", "soft_words")
 _WORD = re.compile(r"[^\W_]+")

@@ -27,7 +27,7 @@ from annotated_types import Ge
 from seedbed.core import optional
 from seedbed.core.dates import utc
 from seedbed.curate.contract import Reader, Record
-from seedbed.text.archives import UnboundedError, open_bounded
+from seedbed.text.markup.archives import UnboundedError, open_bounded
 
 _PREFIX_BYTES = 1 << 16
 _MAX_NESTED_TABLES = 20

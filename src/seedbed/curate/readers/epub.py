@@ -28,9 +28,9 @@ from annotated_types import Ge
 
 from seedbed.core.dates import utc
 from seedbed.curate.contract import Reader, Record
-from seedbed.text.archives import BROKEN, UnboundedError, open_bounded
-from seedbed.text.decoding import decode_html
-from seedbed.text.markup import open_empty_elements
+from seedbed.text.markup.archives import BROKEN, UnboundedError, open_bounded
+from seedbed.text.markup.cost import open_empty_elements
+from seedbed.text.markup.decoding import decode_html
 
 _PREFIX_BYTES = 1 << 16
 _BODY = re.compile(r"<body\b[^>]*>(.*)</body\s*>", re.DOTALL | re.IGNORECASE)

@@ -29,7 +29,7 @@ from seedbed.core.dates import utc
 from seedbed.core.errors import SeedbedError
 from seedbed.core.streams import BrokenStream, lines, pieces
 from seedbed.curate.contract import Reader, Record
-from seedbed.text.decoding import without_surrogates
+from seedbed.text.markup.decoding import without_surrogates
 
 _BOM = b"\xef\xbb\xbf"
 _PREFIX_BYTES = 1 << 16

@@ -20,7 +20,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge
 
 from seedbed.curate.contract import Reader, Record
-from seedbed.text.decoding import decode_text
+from seedbed.text.markup.decoding import decode_text
 
 _PREFIX_BYTES = 1 << 16
 

@@ -34,7 +34,7 @@ from resiliparse.parse import http as _resiliparse_http
 from seedbed.core.dates import utc
 from seedbed.core.streams import BrokenStream, pieces
 from seedbed.curate.contract import Reader, Record
-from seedbed.text.decoding import decode_text
+from seedbed.text.markup.decoding import decode_text
 
 _ArchiveIterator: Any = fastwarc.warc.ArchiveIterator
 _BrotliReader: Any = fastwarc.stream_io.BrotliReader

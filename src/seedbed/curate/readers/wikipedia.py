@@ -30,7 +30,7 @@ from seedbed.core import optional
 from seedbed.core.dates import utc
 from seedbed.core.streams import BrokenStream, pieces
 from seedbed.curate.contract import Reader, Record
-from seedbed.text.wikitext import plain_text
+from seedbed.text.markup.wikitext import plain_text
 
 _PREFIX_BYTES = 1 << 16
 _FILE, _CATEGORY = "6", "14"

@@ -32,7 +32,7 @@ from seedbed.core import arrow
 from seedbed.core.nouns import DocumentBatch
 from seedbed.evaluate.contract import Audit
 from seedbed.text.kernel import Hashes, Ints
-from seedbed.text.overlap import KnownGrams, ngrams, plain_words
+from seedbed.text.repeats.overlap import KnownGrams, ngrams, plain_words
 
 FINDINGS = pa.schema(
     [

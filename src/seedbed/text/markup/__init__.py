@@ -1,0 +1,1 @@
+"""Pages and documents in, text out: decoding, the cost of parsing, formulas, wikitext, archives."""

@@ -1,0 +1,1 @@
+"""Passages of known form: personal data and secrets, where they stand and what to put in their place."""

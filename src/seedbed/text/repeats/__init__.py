@@ -1,0 +1,1 @@
+"""What texts share: shingles, groups of equals, repeated passages, benchmark items."""
