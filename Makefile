@@ -1,6 +1,7 @@
 # Every target works on a fresh clone with Python 3.11+ and make: .venv is made when it is missing or out of date.
 PYTHON ?= python3
 JOBS ?= 2
+SEED ?= 1
 ROOM ?= curate
 
 VENV := .venv
@@ -18,7 +19,7 @@ KERNELS := $(shell find src/seedbed/text src/seedbed/stats -name '*.py' | LC_ALL
 export NUMBA_CACHE_DIR ?= $(CURDIR)/$(VENV)/numba/$(KERNELS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-format check-lint check-types check-imports check-docs bench docs golden lock clean
+.PHONY: help setup demo test fuzz check check-format check-lint check-types check-imports check-docs bench docs golden lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -39,7 +40,10 @@ demo: $(READY) ## curate, select, train and compare on the shipped sample, into 
 	$(BIN)/seedbed run demo --out runs/demo
 
 test: $(READY) ## all tests, in JOBS processes; some of them: make test ARGS="tests/curate -k size"
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --randomly-seed=$(SEED) $(ARGS)
+
+fuzz: $(READY) ## the property tests with ten times the examples, drawn at random; some: make fuzz ARGS=tests/text
+	$(BIN)/python -m pytest -q -n $(JOBS) -m hypothesis --hypothesis-profile=fuzz $(ARGS)
 
 check: check-format check-lint check-types check-imports check-docs ## format, lint, types, import contracts, generated docs
 

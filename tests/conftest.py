@@ -1,4 +1,4 @@
-"""What tests share: a small folder of real text in every format, and quiet threads."""
+"""What tests share: how many examples a property gets, a small folder of real text in every format, quiet threads."""
 
 from __future__ import annotations
 
@@ -10,11 +10,40 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 from seedbed import sample
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+EXAMPLES = 100
+"""Of a property that does not say how many, under the profile `ci`."""
+
+# A busy machine is no reason to fail: neither profile looks at the clock.
+_patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("ci", _patient, derandomize=True, database=None, max_examples=EXAMPLES)
+settings.register_profile("fuzz", _patient, derandomize=False, max_examples=10 * EXAMPLES)
+settings.load_profile("ci")  # unless the command says --hypothesis-profile=fuzz
+
+
+def examples(usual: int) -> settings:
+    """Decorates a property: how many examples it usually gets, and in proportion more under the profile `fuzz`."""
+    return settings(max_examples=usual * settings.default.max_examples // EXAMPLES)
+
+
+def pytest_sessionstart() -> None:
+    """The same examples in every process: Hypothesis mixes in constants of the modules loaded so far, if not held."""
+    if settings.default.derandomize:
+        providers._get_local_constants = providers.Constants
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first, whatever the order: side by side, none is begun when all others have ended."""
+    long = ("test_ray.py", "test_pipeline.py", "test_run.py", "test_store.py", "test_cli.py", "test_training.py")
+    items.sort(key=lambda item: item.path.name not in long)
 
 
 @pytest.fixture(autouse=True)

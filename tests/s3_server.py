@@ -17,21 +17,33 @@ from collections.abc import Iterator
 @contextlib.contextmanager
 def s3_server() -> Iterator[int]:
     """The port of a fresh, empty server."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process, port = _start()
     try:
-        for _ in range(300):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5).close()
-                break
+        end = time.monotonic() + 120
+        while not _answers(port):
+            assert time.monotonic() < end, "the server does not answer"
+            if process.poll() is not None:  # another process was given the port in between
+                process, port = _start()
             time.sleep(0.2)
         yield port
     finally:
         process.kill()
         process.wait()
+
+
+def _start() -> tuple[subprocess.Popen[bytes], int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), port
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5).close()
+        return True
+    return False
 
 
 class Faults(http.server.BaseHTTPRequestHandler):

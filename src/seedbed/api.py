@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from seedbed import catalogue, pipeline, recipes
 from seedbed import recipe as trees
-from seedbed.core import arrow, units
+from seedbed.core import arrow, remote, units
 from seedbed.core.artifact import Artifact
 from seedbed.core.errors import SeedbedError
 from seedbed.core.parameters import Json
@@ -101,8 +101,9 @@ def expand(inputs: Sequence[str | Path]) -> tuple[str, ...]:
 
 def load_recipe(recipe: str | Recipe, settings: Settings | None = None) -> Recipe:
     """A recipe by name, file or output folder, with values set by path."""
-    loaded = recipes.load(recipe) if isinstance(recipe, str) else recipe
-    return trees.change(loaded, settings or {})
+    if isinstance(recipe, str):
+        recipe = workplace.read_recipe(recipe) if remote.is_remote(recipe) else recipes.load(recipe)
+    return trees.change(recipe, settings or {})
 
 
 def run(
@@ -232,8 +233,8 @@ def train(
     if tokens is not None and recipe.train is not None:
         plan = dataclasses.replace(recipe.train, tokens=units.count(tokens, "tokens"))
         recipe = dataclasses.replace(recipe, train=plan)
-    chosen = Artifact(Path(weights)) if isinstance(weights, str | Path) else weights
-    start = Path(init) if init is not None else None
+    chosen = Artifact(workplace.given(out, weights)) if isinstance(weights, str | Path) else weights
+    start = workplace.given(out, init) if init is not None else None
     return pipeline.train(recipe, out, weights=chosen, seed=seed, init=start, workers=workers)
 
 
@@ -279,7 +280,7 @@ def compare(
 
 def evaluate(model: str | Path, texts: Sequence[str | Path]) -> dict[str, Json]:
     """Bits per byte of a model folder on files: {"bits_per_byte", "loss_nats_per_token", "tokens", "bytes"}."""
-    return pipeline.evaluate(Path(model), expand(texts), _defaults())
+    return pipeline.evaluate(workplace.local(model), expand(texts), _defaults())
 
 
 def fit(runs: str | Path, law: str = "chinchilla", settings: Settings | None = None) -> FittedLaw:
@@ -315,7 +316,8 @@ def _read_json(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        raise SeedbedError(str(file), f"cannot be read as JSON ({error})") from error
+        said = error.strerror if isinstance(error, OSError) else error
+        raise SeedbedError(str(file), f"cannot be read as JSON ({said})", "Name the file it was stored in.") from error
 
 
 def _defaults() -> Recipe:

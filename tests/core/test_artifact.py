@@ -55,6 +55,20 @@ def test_a_draft_goes_on_with_files_that_verify_and_only_those(tmp_path: Path) -
     assert draft.receipt("part-00000.parquet") is None
 
 
+@pytest.mark.parametrize("torn", ["", '{"about": {}, "ha', "{}"])
+def test_a_receipt_that_was_lost_half_way_has_the_file_made_again(tmp_path: Path, torn: str) -> None:
+    store = Store(tmp_path)
+    draft = store.draft(REQUEST)
+    fill(draft)
+    (draft.path / ".part-00000.parquet.receipt").write_text(torn)
+    assert draft.receipt("part-00000.parquet") is None
+    made = store.make(REQUEST, fill)
+    assert made.rows == 3
+    assert made.path.joinpath("manifest.json").read_bytes() == (
+        Store(tmp_path / "whole").make(REQUEST, fill).path.joinpath("manifest.json").read_bytes()
+    )
+
+
 def test_the_manifest_lists_every_file_and_nothing_that_changes(tmp_path: Path) -> None:
     a, b = (Store(tmp_path / name).make(REQUEST, fill) for name in "ab")
     assert (a.path / "manifest.json").read_bytes() == (b.path / "manifest.json").read_bytes()

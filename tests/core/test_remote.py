@@ -28,6 +28,9 @@ def bucket() -> Iterator[str]:
             patch.setenv(name, value)
         patch.setattr(remote, "_FIRST_PAUSE_SECONDS", 0.01)
         import boto3
+        import s3fs
+
+        s3fs.S3FileSystem.clear_instance_cache()
 
         boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}").create_bucket(Bucket="crawl")
         yield "s3://crawl"
@@ -66,6 +69,91 @@ def test_a_url_that_went_through_path_is_still_one() -> None:
     assert remote.url_of(Path("s3://bucket/a")) == "s3://bucket/a"
     assert not remote.is_remote("runs/a:b")
     assert not remote.is_remote(Path("/a/b"))
+
+
+def test_a_file_of_a_folder_is_named_as_it_was_given() -> None:
+    assert remote.inside(Path("s3://bucket/a"), "b.html") == "s3://bucket/a/b.html"
+    assert remote.inside("s3://bucket/a/", "b.html") == "s3://bucket/a/b.html"
+    assert remote.inside("runs/a", "b.html") == "runs/a/b.html"
+
+
+@pytest.fixture
+def no_second_try(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Waiting for another attempt fails; no file system is left from other credentials."""
+    import s3fs
+
+    monkeypatch.setattr(remote.time, "sleep", lambda _: pytest.fail("asked again"))
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_missing_credentials_are_said_at_once(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_second_try: None
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    (tmp_path / "x").write_text("x")
+    with pytest.raises(SeedbedError, match=r"s3://crawl/x: no valid credentials.*AWS_ACCESS_KEY_ID"):
+        remote.send(tmp_path / "x", f"{bucket}/x")
+    with pytest.raises(SeedbedError, match=r"s3://crawl/in: no valid credentials"):
+        remote.listing(f"{bucket}/in")
+
+
+def test_wrong_credentials_are_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INITIAL_NO_AUTH_ACTION_COUNT", "0")  # the server knows no user, and asks who it is
+    with s3_server() as port:
+        for name, value in (("AWS_ACCESS_KEY_ID", "AKIAWRONG"), ("AWS_SECRET_ACCESS_KEY", "b")):
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        monkeypatch.setattr(remote.time, "sleep", lambda _: pytest.fail("asked again"))
+        import s3fs
+
+        s3fs.S3FileSystem.clear_instance_cache()
+        (tmp_path / "x").write_text("x")
+        with pytest.raises(SeedbedError, match=r"the store refuses access.*AWS_ACCESS_KEY_ID"):
+            remote.send(tmp_path / "x", "s3://crawl/x")
+        with pytest.raises(SeedbedError, match="the store refuses access"):
+            remote.listing("s3://crawl/in")
+        s3fs.S3FileSystem.clear_instance_cache()
+
+
+class AnswerError(Exception):
+    """What a store's library throws for an HTTP answer, each with the status in a place of its own."""
+
+    def __init__(self, **about: object) -> None:
+        self.__dict__ |= about
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (AnswerError(status=403), 1),  # aiohttp, under s3 and gs
+        (AnswerError(code=401), 1),  # gcsfs
+        (AnswerError(status_code=403), 1),  # azure
+        (AnswerError(response={"ResponseMetadata": {"HTTPStatusCode": 403}}), 1),  # botocore
+        (AnswerError(status=404), remote.ATTEMPTS),
+        (AnswerError(status=503), remote.ATTEMPTS),
+        (AnswerError(response={"ResponseMetadata": {"HTTPStatusCode": 500}}), remote.ATTEMPTS),
+        (TimeoutError("slow"), remote.ATTEMPTS),
+    ],
+)
+def test_only_what_may_end_well_is_asked_again(
+    error: Exception, attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[int]()
+    monkeypatch.setattr(remote.time, "sleep", lambda _: None)
+
+    def act() -> None:
+        asked.append(1)
+        raise OSError("in the library") from error
+
+    with pytest.raises(SeedbedError, match="refuses access" if attempts == 1 else "failed 6 times"):
+        remote._retried(act, "s3://a/b")
+    assert len(asked) == attempts
 
 
 def test_an_output_folder_lives_on_the_store(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,14 @@
 import re
+import shutil
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.errors import RecipeError
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.filters.bad_words import BadWords
+from tests.conftest import examples
 
 ENGLISH = ["darn", "Heck no", "c++", "x"]
 
@@ -47,7 +49,7 @@ PIECES = [
 ]
 
 
-@settings(deadline=None, database=None, max_examples=200)
+@examples(200)
 @given(st.lists(st.sampled_from(PIECES), max_size=15).map("".join))
 def test_a_page_has_bad_words_where_the_original_pattern_matches(lists, text):
     words = "|".join(re.escape(word.lower()) for word in ENGLISH)
@@ -69,6 +71,9 @@ def test_words_are_counted_by_language(lists):
 
 
 def test_lists_are_content_and_needed(lists, tmp_path):
+    elsewhere = shutil.copytree(lists, tmp_path / "elsewhere")
+    assert BadWords(lists=str(elsewhere)).identity() == BadWords(lists=str(lists)).identity()
+    shutil.rmtree(elsewhere)
     assert BadWords().measure(DocumentBatch.of(["darn"]))["bad_words"].to_pylist() == [0]
     with pytest.raises(RecipeError, match=r"bad_words\.lists.*holds no lists"):
         BadWords(lists=str(tmp_path)).identity()

@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
@@ -9,6 +9,7 @@ from seedbed.curate.edits.c4_lines import C4Lines
 from seedbed.curate.filters.c4_quality import C4Quality
 from seedbed.text.rules.punkt import line_sentences
 from seedbed.text.spacy.sentences import spacy_sentences
+from tests.conftest import examples
 
 PIECES = [
     "One two three four. ",
@@ -122,14 +123,14 @@ def both(texts, lines, quality):
     return [None if any(rows[d] for rows in failures) else text for d, text in enumerate(edited)]
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@examples(100)
 @given(TEXTS, st.booleans())
 def test_paper_edit_then_filter_is_the_one_pass_original(texts, terminal):
     found = both(texts, C4Lines(terminal_punctuation=terminal), C4Quality())
-    assert found == [one_pass(text, "paper", terminal, 5, 3, line_sentences) for text in texts]
+    assert found == [one_pass(text, "paper", terminal, 5, 3, line_sentences("3.4")) for text in texts]
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@examples(100)
 @given(TEXTS)
 def test_datatrove_edit_then_filter_is_the_one_pass_original(texts):
     lines = C4Lines(dialect="datatrove", min_words_per_line=3)
@@ -137,7 +138,7 @@ def test_datatrove_edit_then_filter_is_the_one_pass_original(texts):
     assert found == [one_pass(text, "datatrove", True, 3, 5, spacy_sentences) for text in texts]
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@examples(100)
 @given(TEXTS)
 def test_dclm_edit_then_filter_is_the_steps_of_the_original(texts):
     lines = C4Lines(dialect="dclm", min_words_per_line=3)
@@ -145,7 +146,7 @@ def test_dclm_edit_then_filter_is_the_steps_of_the_original(texts):
     assert found == [step_by_step(text, 3) for text in texts]
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@examples(100)
 @given(TEXTS)
 def test_dolma_keeps_whole_lines(texts):
     for text, found in zip(texts, [edit(text, dialect="dolma", min_words_per_line=3) for text in texts], strict=True):

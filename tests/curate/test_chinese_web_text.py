@@ -4,14 +4,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.errors import SeedbedError
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.filters.chinese_web_text import ChineseWebText
+from tests.conftest import examples
 
-quick = settings(deadline=None, database=None, max_examples=150)
+quick = examples(150)
 PROSE = "河水在夜里上涨，到了早晨，低处的草地已经被淹没，村民们撑着小船去看望住在对岸的亲戚。"
 OTHERS = [
     "图书馆每天上午九点开门，读者可以在那里借阅书籍、报纸和杂志，也可以使用公共电脑。",

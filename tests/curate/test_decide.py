@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core import arrow
@@ -26,6 +26,7 @@ from seedbed.curate.survivors.longest import Longest
 from seedbed.curate.survivors.newest import Newest
 from seedbed.curate.survivors.preferred_hosts import PreferredHosts
 from seedbed.engine.local import LocalEngine
+from tests.conftest import examples
 
 
 @st.composite
@@ -71,7 +72,7 @@ def plainly(groups, broken, errored, first, second, published):
     return alive, reasons, survivor
 
 
-@settings(deadline=None, database=None, max_examples=200)
+@examples(200)
 @given(cases())
 def test_settling_is_what_it_says(case):
     groups, broken, errored, first, second, published = case

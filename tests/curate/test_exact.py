@@ -1,9 +1,10 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.dedup.exact import Exact
+from tests.conftest import examples
 
 PIECES = ["a", "A", " ", "\n", "É", "é", "語"]
 
@@ -13,7 +14,7 @@ def groups(texts, **parameters):
     return method.groups(method.signatures(DocumentBatch.of(texts))).tolist()
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@examples(100)
 @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=4).map("".join), max_size=12), st.booleans(), st.booleans())
 def test_groups_are_equal_texts(texts, ignore_case, ignore_whitespace):
     alike = [text.lower() if ignore_case else text for text in texts]

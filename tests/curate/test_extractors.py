@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.html import HTMLTree
 
 from seedbed.curate.contract import Extractor, Record
 from seedbed.curate.extractors.all_text import AllText
 from seedbed.curate.extractors.main_content import MainContent
 from seedbed.text.markup.cost import is_xhtml, open_empty_elements, page_load
 from seedbed.text.markup.decoding import decode_html, known_charset
+from seedbed.text.markup.tags import _attributes, tag
+from tests.conftest import examples
 
 BOTH: list[Extractor] = [MainContent(), AllText()]
 SENTENCE = "The river rose in the night, and by the morning the lower meadows were under water."
@@ -82,12 +86,16 @@ def test_only_self_closed_elements_that_can_hold_something_are_rewritten() -> No
     assert html == expected.replace("\1", '"<title/>"').replace("\2", "<!-- <script/> -->")
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.text(alphabet="<>/!-=ab \"'\n", max_size=60))
+@example("<a</>")  # the name of an element is all that stands before a space, "/" or ">"
+@example("<a//>")
 def test_rewriting_never_raises_and_adds_only_end_tags(html: str) -> None:
     out = open_empty_elements(html.encode()).decode()
-    assert len(out) >= len(html)
-    assert re.sub(r"></\w+>|/>", "", out).count("a") <= html.count("a")
+    rewritten = "".join(r"(?:/>|></([^\s/>]+)>)" if p == "/>" else re.escape(p) for p in re.split("(/>)", html))
+    names = re.fullmatch(rewritten, out)
+    assert names, out
+    assert all(f"<{name}" in html for name in names.groups() if name)
     load = page_load(html.encode(), 1000)
     assert 0 <= load.nodes <= html.count("<") ** 2 + 1
     for extractor in BOTH:
@@ -110,6 +118,8 @@ def test_rewriting_never_raises_and_adds_only_end_tags(html: str) -> None:
             "日本①",
         ),
         (b'<?xml version="1.0" encoding="gb2312"?>' + "镕基".encode("gb18030"), "", "镕基"),
+        ("<p>мир".encode("utf-16-le"), "", "мир"),
+        ("<p>мир".encode("utf-16-be"), "", "мир"),
         (b'<meta charset="utf-16">' + "мир".encode(), "", "мир"),
         (
             "Съешь же ещё этих мягких французских булок".encode("cp1251"),
@@ -196,7 +206,7 @@ def test_an_old_page_that_leaves_elements_open_is_not_refused() -> None:
     [
         ("", (0, 0, 0)),
         ("<p>a</p><p>b</p>", (4, 0, 0)),
-        ("<div><div><i>x</i></div></div>", (7, 0 + 1 + 2 + 4 + 2 + 1, 0)),
+        ("<div><div><i>x</i></div></div>", (7, 0 + 1 + 2 + (3 + 4) + 2 + 1, 0)),
         ("<p a=1 b='>' c=\"x y\" d>", (1, 0, 16)),
         ("<option><option>", (2, 0, 4)),
         ("<div></b></div><div>", (4, 0 + 1 + 1 + 0, 0)),
@@ -206,6 +216,56 @@ def test_an_old_page_that_leaves_elements_open_is_not_refused() -> None:
 def test_the_load_of_small_pages_counted_by_hand(html: str, expected: tuple[int, int, int]) -> None:
     load = page_load(html.encode(), 100)
     assert (load.nodes, load.ancestors, load.pairs) == expected
+
+
+DISGUISED = {  # spelt so that an end tag, or a slash, seems to close what stays open
+    "control character": "<x\x01></x\x02>",
+    "vertical tab": "<x\x0b></x\x0b1>",
+    "NUL": "<x\0></x>",
+    "not the end of a script": "<div><script></script1></div></script>",
+    "script in a comment in a script": "<div><script><!--<script></script></div><!-- --></script>",
+    "not the end of a textarea": "<div><textarea></textarea1></div></textarea>",
+    "HTML in SVG": "<svg><p>{}<div/>",
+    "HTML at a point of SVG": "<svg><foreignObject>{}<div/>",
+    "HTML at a point of MathML": "<math><mi>{}<div/>",
+    "end tag of a paragraph in SVG": "<svg></p>{}<div/>",
+    "text field after SVG": "<svg><div>{}<div><textarea/></div></textarea>",
+    "CDATA": "<svg><![CDATA[></svg>]]><textarea>{}<div>",
+    "comment that begins in a text field of SVG": "<svg><title><textarea><!--</textarea>{}<div>",
+    "SVG that its parent closes": "<div><svg></div><textarea><!--</textarea>{}<div>",
+}
+
+
+@pytest.mark.parametrize("name", DISGUISED)
+def test_the_load_is_a_bound_whatever_the_spelling(name: str) -> None:
+    once, _, unit = DISGUISED[name].rpartition("{}")
+    html = once + unit * 300
+    load, found = page_load(html.encode(), 10**6), below(HTMLTree.parse(html).body, 0)
+    assert load.nodes >= found[0] - 10
+    assert load.ancestors >= found[1] >= 300 * 299 / 2
+
+
+def below(element: Any, depth: int) -> tuple[int, int]:
+    """(elements below one, the sum of how deep they lie), without what stands above <body>."""
+    nodes, ancestors, waiting = 0, 0, [(element, depth)]
+    while waiting:
+        element, depth = waiting.pop()
+        child = element.first_element_child
+        while child is not None:
+            nodes, ancestors = nodes + 1, ancestors + depth
+            waiting.append((child, depth + 1))
+            child = child.next_element_sibling
+    return nodes, ancestors
+
+
+@example('=">" a', " " * 70)
+@example('a="x"="y>"', " " * 70)
+@given(st.text(alphabet="abc=/>\"' \n\t", max_size=70), st.sampled_from(["", " " * 70]))
+def test_a_tag_is_cut_alike_by_blocks_and_byte_by_byte(inside: str, padding: str) -> None:
+    data = np.frombuffer(f"<p {inside}>{padding}".encode(), np.uint8)
+    end, _, _, name_end, count = tag(data, 0)
+    at, expected, _ = _attributes(data, name_end) if data[name_end] != 62 else (name_end, 0, False)
+    assert (end, count) == (min(at + 1, len(data)), expected)
 
 
 def test_the_page_is_not_changed() -> None:

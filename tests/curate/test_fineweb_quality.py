@@ -1,12 +1,13 @@
 from collections import Counter
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.filters.fineweb_quality import FinewebQuality
 from seedbed.text.unicode import sentence_terminals
+from tests.conftest import examples
 
 PIECES = [
     "word ",
@@ -41,7 +42,7 @@ def brute(text, short=30):
     }
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@examples(100)
 @given(TEXTS, st.integers(0, 40))
 def test_every_number_matches_brute_force(texts, short):
     rows = FinewebQuality(short_line_length=short).measure(DocumentBatch.of(texts)).to_pylist()

@@ -3,12 +3,13 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.errors import RecipeError
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.filters.gopher_quality import STOP_WORDS, GopherQuality
+from tests.conftest import examples
 
 PIECES = [
     "the ",
@@ -53,7 +54,7 @@ def measure(*texts):
     return GopherQuality().measure(DocumentBatch.of(list(texts))).to_pylist()
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@examples(100)
 @given(TEXTS)
 def test_every_number_matches_brute_force(texts):
     for row, text in zip(measure(*texts), texts, strict=True):
@@ -107,7 +108,7 @@ def test_words_of_scripts_belong_to_the_paper_dialect_alone():
 LINES = st.lists(st.sampled_from([*PIECES, "\r\n", "\x85", "\u2028", "\x0b", "-", "…"]), max_size=40).map("".join)
 
 
-@settings(deadline=None, database=None, max_examples=60)
+@examples(60)
 @given(st.lists(LINES, min_size=1, max_size=3))
 def test_dolma_matches_brute_force(texts):
     for dialect, cut in (("dolma_v1", "\n"), ("dolma_v2", "\n+")):
@@ -122,7 +123,7 @@ def test_dolma_matches_brute_force(texts):
             assert row["stop_words"] == sum(word in STOP_WORDS for word in words)
 
 
-@settings(deadline=None, database=None, max_examples=60)
+@examples(60)
 @given(st.lists(LINES, min_size=1, max_size=3))
 def test_lines_of_datatrove_match_brute_force(texts):
     rows = GopherQuality(dialect="datatrove").measure(DocumentBatch.of(texts)).to_pylist()

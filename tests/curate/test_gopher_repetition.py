@@ -2,13 +2,14 @@ import pickle
 from collections import Counter
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.extractors.all_text import AllText
 from seedbed.curate.filters.gopher_repetition import GopherRepetition
 from seedbed.curate.plan import CuratePlan
+from tests.conftest import examples
 
 PIECES = [
     "a ",
@@ -56,7 +57,7 @@ def measure(*texts):
     return GopherRepetition().measure(DocumentBatch.of(list(texts))).to_pylist()
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@examples(100)
 @given(TEXTS)
 def test_every_number_matches_brute_force(texts):
     for row, text in zip(measure(*texts), texts, strict=True):
@@ -123,7 +124,7 @@ PHRASES = ["a", "b", "ab", "größe", "a b ab ba 語 aab", "ab ba a b b a", "a a
 WORDS = st.lists(st.sampled_from(PHRASES), max_size=16).map(lambda phrases: " ".join(phrases).split())
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@examples(100)
 @given(st.lists(WORDS, min_size=1, max_size=3))
 def test_ngrams_of_datatrove_and_dolma_match_brute_force(lists):
     documents = DocumentBatch.of([" ".join(words) for words in lists])

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core import arrow
 from seedbed.core.errors import SeedbedError
 from seedbed.curate import ledger
 from seedbed.curate.ledger import KEEP, LEDGER, READ, Exit, Flow
+from tests.conftest import examples
 
 STEPS = (READ, "a", "edit", "b", "dedup", KEEP)
 VERSIONS = (0, 0, 0, 1, 1, 1)
@@ -46,7 +47,7 @@ ways_and_sizes = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(ways_and_sizes, st.integers(0, 3), st.integers(1, 3))
 def test_every_way_through_the_steps_balances(
     documents: list[tuple[int, tuple[int, int]]], lost: int, shards: int

@@ -1,10 +1,11 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.errors import RecipeError
 from seedbed.core.nouns import SPANS, DocumentBatch
 from seedbed.curate.edits.mask_personal_data import MaskPersonalData
+from tests.conftest import examples
 
 PIECES = ["anna@firma.de", "+49 30 1234567", "(415) 867-5309", "91.12.4.250", "2a00:1450:4001:81b::200e", "Tel. "]
 PIECES += [
@@ -73,7 +74,7 @@ def test_what_becomes_personal_data_by_a_replacement_goes_too():
     assert [(span["start"], span["end"], span["kind"]) for span in spans] == [(5, 30, "ipv6")]
 
 
-@settings(deadline=None, database=None, max_examples=150)
+@examples(150)
 @given(
     TEXTS, st.sampled_from([{}, {"email": ""}, {"phone": "", "ipv4": ""}, {"card": "0", "iban": "x"}, {"email": None}])
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core import arrow
@@ -23,6 +23,7 @@ from seedbed.curate.plan import CuratePlan
 from seedbed.curate.readers.jsonl import Jsonl
 from seedbed.curate.run import Curated, curate
 from seedbed.engine.local import LocalEngine
+from tests.conftest import examples
 
 
 def cut(method: PassageDeduper, *texts: str) -> list[str]:
@@ -60,7 +61,7 @@ def reference(texts: list[str], ids: list[bytes], keys_of: object) -> list[list[
 LINES = ["Home | About", "A story begins here.", "  It goes on,", "and it ends.", "Imprint", "(c) 2024", "x"]
 
 
-@settings(deadline=None, database=None, max_examples=60)
+@examples(60)
 @given(st.lists(st.lists(st.sampled_from([*LINES, ""]), max_size=8), min_size=1, max_size=6))
 def test_lines_that_stay_are_whole_and_in_order(documents: list[list[str]]) -> None:
     texts = ["\n".join(lines) for lines in documents]
@@ -108,7 +109,7 @@ def test_spans_tell_the_bytes_that_went() -> None:
 WORDS = ["alpha", "beta", "gamma", "delta", "Eps", ",", "語", "9"]
 
 
-@settings(deadline=None, database=None, max_examples=150)
+@examples(150)
 @given(
     st.lists(st.lists(st.sampled_from(WORDS), max_size=14), min_size=1, max_size=4),
     st.integers(1, 5),

@@ -22,6 +22,7 @@ from seedbed.curate.readers.jsonl import Jsonl
 from seedbed.curate.readers.parquet import Parquet
 from seedbed.curate.readers.text import Text
 from seedbed.curate.readers.warc import Warc
+from tests.conftest import examples
 
 
 def read(reader: Reader, file: Path, content: bytes | None = None) -> list[Record]:
@@ -196,7 +197,7 @@ def test_a_line_of_any_length_is_held_only_up_to_the_limit(tmp_path: Path, packi
     assert peak < 30_000_000
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(content=st.binary(max_size=300), suffix=st.sampled_from(["jsonl", "jsonl.gz", "jsonl.zst", "warc", "warc.gz"]))
 def test_no_bytes_make_a_reader_raise(tmp_path: Path, content: bytes, suffix: str) -> None:
     reader = Jsonl() if suffix.startswith("jsonl") else Warc()

@@ -37,6 +37,7 @@ import dataclasses
 import os
 import signal
 import time
+from pathlib import Path
 
 from seedbed.curate.contract import Extractor, Record
 
@@ -45,6 +46,8 @@ from seedbed.curate.contract import Extractor, Record
 class Hostile(Extractor):
     def extract(self, record: Record) -> str:
         text = record.content.decode()
+        with Path(__file__).with_name("asked").open("a") as asked:
+            asked.write(".")
         if "SPIN" in text:
             while True:
                 pass
@@ -54,6 +57,7 @@ class Hostile(Extractor):
             held = []
             while True:
                 held.append(b"x" * (8 << 20))
+                time.sleep(0.01)  # whoever watches may be waiting for a core
         if "DIE" in text:
             os.kill(os.getpid(), signal.SIGSEGV)
         return text
@@ -105,8 +109,8 @@ def hostile(tmp_path: Path) -> Extractor:
 @pytest.mark.parametrize(
     ("word", "reason", "limits"),
     [
-        ("SPIN", "time_limit", Limits(cpu_seconds=0.5)),
-        ("SLEEP", "time_limit", Limits(cpu_seconds=0.1)),
+        ("SPIN", "time_limit", Limits(cpu_seconds=1)),
+        ("SLEEP", "time_limit", Limits(cpu_seconds=0.3)),
         ("EAT", "memory_limit", Limits(memory_bytes=700 << 20)),
         ("DIE", "died", Limits()),
     ],
@@ -138,9 +142,9 @@ def test_what_a_clock_decided_is_not_decided_again(tmp_path: Path, hostile: Extr
     for receipt in draft.glob(".*.receipt"):
         receipt.unlink()
     assert [note.name for note in draft.glob(".verdicts-*")] == [".verdicts-00000.json"]
-    start = time.monotonic()
+    before = (tmp_path / "asked").read_text()
     (event,) = events(read(tmp_path / "in", tmp_path / "out", asked))
-    assert time.monotonic() - start < 1.9, "ten times the limit was not waited for again"
+    assert (tmp_path / "asked").read_text() == before == ".", "the page was not tried again"
     assert event["reason"] == "time_limit"
 
 
@@ -162,7 +166,7 @@ def test_nothing_is_left_running_when_the_reader_is_killed(tmp_path: Path, hosti
     _wait_for(lambda: not Path(f"/proc/{child}/stat").exists() or _state(child) == "Z")
 
 
-def _wait_for(found: object, seconds: float = 20) -> int:
+def _wait_for(found: object, seconds: float = 120) -> int:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if result := found():  # type: ignore[operator]

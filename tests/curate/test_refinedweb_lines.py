@@ -2,12 +2,13 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.edits.refinedweb_lines import RefinedwebLines
 from seedbed.curate.filters.refinedweb_removal import RefinedwebRemoval
+from tests.conftest import examples
 
 PIECES = [
     "word ",
@@ -95,14 +96,14 @@ def removed(text, dialect="dclm"):
     return signals.to_pylist()[0]["removed_words"], bool(method.failures(signals)["max_removed_words"][0])
 
 
-@settings(deadline=None, database=None, max_examples=200)
+@examples(200)
 @given(TEXTS)
 def test_dclm_is_the_steps_of_the_original(texts):
     found = RefinedwebLines().edit(DocumentBatch.of(texts)).texts.to_pylist()
     assert found == [dclm(text) for text in texts]
 
 
-@settings(deadline=None, database=None, max_examples=200)
+@examples(200)
 @given(TEXTS)
 @example(["sign i\u0144"])
 @example(["sign in\u0301", "sign in\u0329\u0301", "read more\u1100\u1161\u11a8..", "sign \uff49\uff4e\u0302"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 import pytest
 from resiliparse.parse.html import HTMLTree
@@ -102,6 +103,7 @@ CONVERTED = {
     "<mi>rank</mi><mo>≤</mo><mi>ℝ</mi>": "\\mathrm{rank}\\leq\\mathbb{R}",
     "<mi mathvariant='bold'>v</mi>": "\\mathbf{v}",
     "<mfenced open='['><mi>a</mi><mi>b</mi></mfenced>": "\\left[a,b\\right)",
+    "<mfenced open='' close=''><mi>a</mi></mfenced>": "\\left.a\\right.",
     "<mtable><mtr><mtd><mn>1</mn></mtd><mtd><mn>0</mn></mtd></mtr><mtr><mtd><mn>0</mn></mtd><mtd><mn>1</mn></mtd></mtr>"
     "</mtable>": "\\begin{matrix}1 & 0 \\\\ 0 & 1\\end{matrix}",
     "<mtext>if  so</mtext><mspace width='1em'/><mi>x</mi>": "\\text{if so}\\ x",
@@ -171,7 +173,7 @@ def test_pictures_leave_their_slots_in_order() -> None:
         '<img src="//cdn.example/c.jpg" alt=" two\n lines "> <img src="data:image/png;base64,xx" alt="d">'
         '<img src="pixel.gif" width="1" height="1"><img alt="no source">'
     )
-    slots = "![first (one)](http://a.example/docs/a.png) x ![](http://a.example/bc.png) y ![two lines]"
+    slots = "![first (one)](http://a.example/docs/a.png) x ![](http://a.example/b%20c.png) y ![two lines]"
     assert extract(html) == inline(f"{slots}(http://cdn.example/c.jpg)")
 
 
@@ -183,6 +185,28 @@ def test_each_kind_can_be_left_and_without_any_it_is_main_content() -> None:
     assert "$" not in extract(html, RichContent(formulas=False))
     assert "`" not in extract(html, RichContent(code=False))
     assert "!" not in extract(html, RichContent(images=False))
+
+
+def test_a_picture_is_found_where_pages_put_its_address() -> None:
+    late = '<img src="data:image/gif;base64,xx" data-src="late.png" alt="l">'
+    sets = '<picture><source srcset="wide.webp 2x, b.webp"><img alt="s"></picture> <img srcset="one.jpg, two.jpg 2x">'
+    slots = "![l](http://a.example/docs/late.png) ![s](http://a.example/docs/wide.webp)"
+    assert extract(f"{late} {sets}") == inline(f"{slots} ![](http://a.example/docs/one.jpg)")
+    assert extract('<img src="DATA:image/png;base64,xx" alt="d">') == f"Title\n\n{BEFORE} {AFTER}"
+
+
+def test_a_figure_keeps_its_picture_and_its_caption() -> None:
+    figure = "</p><figure><img src='f.png' alt='f'><figcaption>The caption</figcaption></figure><p>"
+    assert "![f](http://a.example/docs/f.png)\nThe caption" in extract(figure)
+    assert "caption" not in extract(figure, RichContent(images=False))
+
+
+def test_a_page_of_many_items_costs_what_its_items_cost() -> None:
+    start = time.process_time()
+    for html in ("</p>" + "<pre>x y</pre>" * 4000, "<code>x</code> " * 4000, f"</p><pre>{' ' * 200_000}x</pre>"):
+        assert "x" in extract(html)
+    assert "x" in extract(f"</p><pre>{' ' * 200_000}x</pre><img src='a.png'>", RichContent(code=False))
+    assert time.process_time() - start < 10, "seconds; a search anew for each item took a minute"
 
 
 def test_menus_stay_out_with_their_pictures_and_all_text_keeps_them() -> None:

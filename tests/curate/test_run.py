@@ -8,10 +8,7 @@ import gzip
 import json
 import random
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +24,7 @@ from seedbed.pipeline import data
 from seedbed.pipeline.workplace import Workplace
 from seedbed.recipe import Recipe
 from tests.conftest import sample_texts, write_corpus
+from tests.killing import changed, kill_when
 
 SMALL = {"curate.shard_bytes": 40_000}
 
@@ -109,11 +107,8 @@ def test_killed_at_random_moments_the_same_command_ends_with_the_same_bytes(
     command = [sys.executable, "-c", program, str(corpus), str(out)]
     root = Path(__file__).parents[2]
     moments = random.Random(11)
-    for _ in range(5):
-        process = subprocess.Popen(command, cwd=root, stderr=subprocess.DEVNULL, start_new_session=True)
-        time.sleep(moments.uniform(0.5, 5.0))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    killed = [kill_when(changed(tmp_path, moments.randint(1, 12)), command, cwd=root) for _ in range(4)]
+    assert sum(killed) > 2
     curate([corpus], out)
     assert tree(out) == tree(done)
 

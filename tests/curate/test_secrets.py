@@ -2,7 +2,7 @@ import random
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.errors import RecipeError
@@ -10,6 +10,7 @@ from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.edits.mask_secrets import MaskSecrets
 from seedbed.curate.filters.secrets import Secrets
 from seedbed.text.patterns.secrets import SHAPES, find
+from tests.conftest import examples
 
 ALNUM = string.ascii_letters + string.digits
 RNG = random.Random(11)
@@ -144,7 +145,7 @@ PIECES = [texts[0] for texts in SECRETS.values()] + [
 ]
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@examples(100)
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join), st.sampled_from(["<TOKEN>", "", "x"]))
 def test_masking_twice_is_masking_once(text, put):
     method = MaskSecrets(token=put, private_key=put)

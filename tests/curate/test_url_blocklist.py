@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from seedbed.core.errors import RecipeError
@@ -79,6 +81,7 @@ def test_without_a_url_or_lists_nothing_is_dropped(lists):
 
 def test_lists_are_content_and_named(lists, tmp_path):
     before = UrlBlocklist(lists=str(lists)).measuring()
+    assert before == UrlBlocklist(lists=str(shutil.copytree(lists, tmp_path / "elsewhere"))).measuring()
     assert before == UrlBlocklist(lists=str(lists), max_soft_words=None).measuring()
     (lists / "hard_words.txt").write_text("poker\n")
     assert UrlBlocklist(lists=str(lists)).measuring() != before

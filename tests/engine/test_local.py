@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -59,9 +60,41 @@ def test_a_killed_worker_is_a_clear_error() -> None:
         LocalEngine(2).run(die, [1, 2, 3], label="x", total=3, unit="tasks")
 
 
+def ask_environment(task: int, tick: Tick) -> str:
+    return os.environ.get("PIDS", f"none of {task}")
+
+
+def test_workers_have_the_environment_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[list[str]] = []
+    for value in ("first", "second", None):
+        if value is None:
+            monkeypatch.delenv("PIDS")
+        else:
+            monkeypatch.setenv("PIDS", value)
+        with contextlib.closing(LocalEngine(2)) as engine:
+            found.append(engine.run(ask_environment, [1, 2], label="x", total=2, unit="tasks"))
+    assert found == [["first"] * 2, ["second"] * 2, ["none of 1", "none of 2"]]
+
+
+def ask_what_is_loaded(task: int, tick: Tick) -> tuple[bool, int]:
+    return "numba" in sys.modules, threading.active_count()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are spawned elsewhere")
+def test_workers_find_the_compiler_loaded_and_no_thread_of_their_parents() -> None:
+    stop = threading.Event()
+    threads = [threading.Thread(target=stop.wait) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    with contextlib.closing(LocalEngine(2)) as engine:
+        found = engine.run(ask_what_is_loaded, [1, 2], label="x", total=2, unit="tasks")
+    stop.set()
+    assert all(is_loaded and n_threads <= 3 for is_loaded, n_threads in found), found
+
+
 def wait_long(task: int, tick: Tick) -> int:
     Path(os.environ["PIDS"], str(os.getpid())).touch()
-    time.sleep(120)
+    time.sleep(600)
     return task
 
 
@@ -73,7 +106,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     environment = {**os.environ, "PIDS": str(tmp_path)}
     root = Path(__file__).parents[2]
     process = subprocess.Popen([sys.executable, "-c", program], cwd=root, env=environment, start_new_session=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     workers = [int(path.name) for path in tmp_path.iterdir()]

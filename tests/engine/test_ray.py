@@ -23,6 +23,7 @@ from seedbed.engine.ray import RayEngine
 from seedbed.recipes import fineweb_en
 from tests.conftest import write_corpus
 from tests.curate.test_run import tree
+from tests.engine.test_local import refuse, square
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 """Ray starts processes and sockets of its own that it does not always close."""
@@ -43,17 +44,6 @@ def cluster() -> Iterator[str]:
     nodes.shutdown()
 
 
-def square(task: int, tick: Tick) -> int:
-    tick(1)
-    return task * task
-
-
-def refuse(task: int, tick: Tick) -> int:
-    if task == 2:
-        raise SeedbedError("file.txt:2", "is broken", "Mend it.")
-    return square(task, tick)
-
-
 def die_once(task: tuple[int, str], tick: Tick) -> int:
     number, marker = task
     if number == 2 and not Path(marker).exists():
@@ -62,17 +52,22 @@ def die_once(task: tuple[int, str], tick: Tick) -> int:
     return square(number, tick)
 
 
-def node_of(task: int, tick: Tick) -> str:
+def meet(folder: Path, tick: Tick) -> int:
+    """How many nodes had come when a second one had, or when it is hopeless."""
     import ray
 
-    time.sleep(0.5)
-    return ray.get_runtime_context().get_node_id()
+    (folder / ray.get_runtime_context().get_node_id()).touch()
+    end = time.monotonic() + 120
+    while len(list(folder.iterdir())) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    return len(list(folder.iterdir()))
 
 
 def test_results_errors_and_a_killed_worker(cluster: str, tmp_path: Path) -> None:
     engine = RayEngine(tmp_path, cluster)
     assert engine.run(square, list(range(8)), label="x", total=8, unit="tasks") == [i * i for i in range(8)]
-    assert len(set(engine.run(node_of, list(range(6)), label="x", total=6, unit="tasks"))) == 2
+    (tmp_path / "nodes").mkdir()
+    assert engine.run(meet, [tmp_path / "nodes"] * 2, label="x", total=2, unit="tasks") == [2, 2]
     with pytest.raises(SeedbedError, match=r"file\.txt:2: is broken\. Mend it\."):
         engine.run(refuse, [1, 2, 3], label="x", total=3, unit="tasks")
     tasks = [(i, str(tmp_path / "died")) for i in range(4)]

@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from seedbed import cli
+from tests.cli.shell import seedbed
+
 VERBS = ("methods", "show", "run", "curate", "tokenize", "select", "compare", "train", "evaluate", "predict")
 VERBS += ("report", "diff", "status", "why", "what-if", "forget", "gc", "verify", "export", "compare-dialects")
-
-
-def seedbed(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "seedbed", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
 def test_help_names_every_verb_and_each_has_its_own() -> None:
@@ -23,9 +21,7 @@ def test_help_names_every_verb_and_each_has_its_own() -> None:
     assert told.returncode == 0
     from typer.main import get_command
 
-    from seedbed.cli import app
-
-    commands = get_command(app).commands  # type: ignore[attr-defined]
+    commands = get_command(cli.app).commands  # type: ignore[attr-defined]
     assert set(commands) == set(VERBS)
     assert all(command.help for command in commands.values())
     assert all(verb in told.stdout for verb in VERBS)
@@ -45,26 +41,69 @@ def test_help_names_every_verb_and_each_has_its_own() -> None:
         (["gc", "empty"], 1, "not an output folder"),
         (["verify", "empty"], 1, "not an output folder"),
         (["forget", "empty", "x.txt"], 1, "not the output folder"),
-        (["forget", "empty", "none.txt"], 1, "cannot be read"),
+        (["forget", "empty", "none.txt"], 1, "none.txt: cannot be read (No such file or directory). Give a text file"),
         (["export", "empty", "a.jsonl.zst"], 1, "not the output folder"),
-        (["curate", "x.txt", "--out", "o", "--shard", "3of4"], 2, "Write it as 3/16"),
+        (["curate", "x.txt", "--out", "o", "--shard", "3of4"], 2, "Parts count from 1: 3/16"),
         (["compare-dialects", "size", "a", "b", "x.txt"], 2, "has no dialects"),
         (["status", "empty"], 1, "not an output folder"),
         (["evaluate", "empty", "--text", "x.txt"], 1, "config.json"),
         (["methods", "zzzz"], 2, "no method"),
         (["what-if", "empty"], 2, "nothing is to be changed"),
         (["predict", "fit", "none.csv"], 1, "none.csv"),
+        (["verify", "hollow"], 1, "not an output folder"),
+        (["verify", "missing", "--dry-run"], 1, "not an output folder"),
+        (["curate", "x.txt", "--out", "o", "--engine", "spark"], 2, "no such engine. Known: local, ray"),
+        (["curate", "x.txt", "--out", "o", "--engine", "spark", "--dry-run"], 2, "no such engine"),
+        (["run", "fineweb_en", "--input", "x.txt", "--out", "o", "--engine", "ra"], 2, "no such engine"),
+        (["curate", "x.txt", "--out", "o", "--engine", "ray:x"], 2, "no address of a cluster. Write ray:HOST:PORT"),
+        (["curate", "x.txt", "--out", "o", "--engine", "ray:127.0.0.1:1"], 1, "no cluster answers at 127.0.0.1:1"),
+        (["curate", "x.txt", "--out", "o", "--shard", "5/3"], 2, "--shard 5/3: is no part of a whole"),
+        (["curate", "x.txt", "--out", "o", "--shard", "0/3"], 2, "Parts count from 1: 3/16"),
+        (["curate", "x.txt", "--out", "o", "--shard", "1/3", "--engine", "ray"], 2, "processes of one machine"),
+        (["curate", "x.txt", "--out", "o", "--published", "empty"], 1, "empty: this is not the output folder"),
+        (["curate", "x.txt", "--out", "x.txt"], 1, "cannot be used as output folder"),
+        (
+            ["run", "smoke", "--out", "o", "--set", 'target=["no.txt"]'],
+            1,
+            "target: there is no file or folder 'no.txt'",
+        ),
+        (["compare", "empty", "--budget-tokens", "2M", "--method", "dsir", "--heldout", "x"], 2, "DOMAIN=FILE"),
+        (["report", "missing"], 1, "not the output folder"),
+        (["evaluate", "missing", "--text", "x.txt"], 1, "missing: there is no such folder. Name a model folder"),
+        (["predict", "forecast", "none.json", "1", "1"], 1, "none.json: cannot be read as JSON (No such file or dir"),
+        (["curate", "x.txt", "--out", "o", "--set", "zzzz=3"], 2, "there is no such place in this recipe"),
         (["frobnicate"], 2, "No such command"),
     ],
 )
 def test_errors_say_what_where_and_how_to_mend_it(
-    tmp_path: Path, arguments: list[str], code: int, message: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    message: str,
 ) -> None:
+    """In this process: starting one for each would take most of the time."""
     (tmp_path / "x.txt").write_text("A text.")
     (tmp_path / "empty").mkdir()
-    told = seedbed(*arguments, cwd=tmp_path)
-    assert told.returncode == code, told.stderr
-    assert message in told.stderr
+    (tmp_path / "hollow" / "artifacts").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["seedbed", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    told = capsys.readouterr().err
+    assert ended.value.code == code, told
+    assert message in told
+    assert "Traceback" not in told
+    assert "[Errno" not in told
+    assert {path.name for path in tmp_path.iterdir()} == {"x.txt", "empty", "hollow"}, "something was made"
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_an_error_ends_the_process_with_its_code_and_without_a_traceback(tmp_path: Path) -> None:
+    told = seedbed("curate", "missing/", "--out", "o", cwd=tmp_path)
+    assert told.returncode == 1
+    assert "no such file or folder" in told.stderr
     assert "Traceback" not in told.stderr
 
 

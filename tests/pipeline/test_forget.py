@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +19,7 @@ from seedbed.curate.forgotten import Forgotten
 from seedbed.pipeline import forget as forgetting
 from seedbed.pipeline import workplace
 from tests.conftest import sample_texts
+from tests.killing import changed, kill_when
 
 
 def write_input(folder: Path) -> list[dict[str, str]]:
@@ -131,6 +131,7 @@ def test_a_dry_run_changes_nothing(folder: tuple[Path, list[dict[str, str]]]) ->
     before = everything(out)
     told = api.Corpus(out).forget([rows[7]["url"]], dry_run=True).told
     assert len(told["documents"]) == 1  # type: ignore[arg-type]
+    assert told["same_text_elsewhere"] == [], "it has no duplicate"
     assert everything(out) == before
 
 
@@ -156,17 +157,28 @@ def test_what_is_not_here_changes_nothing_and_is_said(folder: tuple[Path, list[d
     assert told["documents"] == []
     assert {path.name for path in (out / "artifacts").iterdir()} == before
     assert not (out / "forgotten.json").exists()
+    again = api.Corpus(out).forget(["https://secret.example/nor/this"])
+    assert again.file.name == "forget-0002.json"
+    assert len(list((out / "certificates").iterdir())) == 2
+
+
+def test_the_earlier_run_that_was_respected_must_be_as_it_was(folder: tuple[Path, list[dict[str, str]]]) -> None:
+    out, _ = folder
+    workplace.write_index(out, {**workplace.read_index(out), "published": str(out)})
+    decisions = workplace.curated_at(out).decisions
+    made = {key: SimpleNamespace(manifest={"parents": {"published": key}}) for key in (decisions.fingerprint, "else")}
+    assert forgetting._published(out, made[decisions.fingerprint]) == decisions  # type: ignore[arg-type]
+    assert forgetting._published(out, decisions) is None
+    with pytest.raises(SeedbedError, match="has changed since"):
+        forgetting._published(out, made["else"])  # type: ignore[arg-type]
 
 
 def test_killed_in_the_middle_the_same_command_finishes(folder: tuple[Path, list[dict[str, str]]]) -> None:
     out, rows = folder
     (out.parent / "urls.txt").write_text(f"# asked by a reader\n\n{rows[7]['url']}\n{rows[20]['url']}\n")
     command = [sys.executable, "-m", "seedbed", "forget", str(out), str(out.parent / "urls.txt")]
-    for seconds in (1.5, 2.0, 2.5):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        time.sleep(seconds)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    for n_files in (1, 8, 20):
+        assert kill_when(changed(out, n_files), command)
     done = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "they still remember what they read" in done
     told = everything(out)

@@ -6,10 +6,8 @@ import dataclasses
 import gzip
 import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +25,7 @@ from seedbed.select.selectors.gumbel_top_k import GumbelTopK
 from seedbed.select.selectors.top_k import TopK
 from seedbed.tokenize.tokenizers.byte_bpe import ByteBpe
 from tests.conftest import sample_texts
+from tests.killing import kill_when
 
 OWN_METHOD = '''
 """Hard for me: documents the arm's own model finds hard."""
@@ -136,13 +135,9 @@ def test_killed_while_training_the_same_command_gives_the_same_losses(corpus: Pa
     recipe = tmp_path / "recipe.json"
     recipe.write_text(json.dumps(trees.to_json(tiny(corpus, done.parent))))
     command = [sys.executable, "-m", "seedbed", "run", str(recipe), "--out", str(tmp_path / "out"), "--workers", "2"]
-    for seconds in (6.0, 9.0):
-        process = subprocess.Popen(
-            command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
-        )
-        time.sleep(seconds)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    made = tmp_path / "out" / "artifacts"
+    assert kill_when(lambda: any(made.glob("run-*.partial/*")), command)
+    assert kill_when(lambda: len(list(made.glob("run-*/manifest.json"))) > 2, command)
     subprocess.run(command, check=True, capture_output=True)
     assert tree(tmp_path / "out").keys() == tree(done).keys()
     assert tree(tmp_path / "out") == tree(done)

@@ -15,8 +15,11 @@ import pytest
 from seedbed import api
 from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.core.nouns import DocumentBatch
-from seedbed.curate.contract import Rule
+from seedbed.curate.contract import Filter, Rule
+from seedbed.curate.filters.bad_words import BadWords
+from seedbed.curate.filters.benchmark_overlap import BenchmarkOverlap
 from seedbed.curate.filters.size import Size
+from seedbed.curate.filters.url_blocklist import UrlBlocklist
 from seedbed.pipeline import preflight, probe
 from seedbed.pipeline.workplace import resolve
 from tests.conftest import sample_texts
@@ -128,6 +131,19 @@ def test_a_rule_that_can_never_fire_and_a_column_that_no_step_makes(tmp_path: Pa
     survivor = {"curate.survivors": [{"curate.survivors.best_signal": {"signal": "gopher_quality.wordz"}}]}
     with pytest.raises(RecipeError, match=r"no filter of this plan measures.*Did you mean 'gopher_quality\.words'"):
         api.load_recipe("fineweb_en", survivor)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("method", "field"), [(BenchmarkOverlap, "items"), (UrlBlocklist, "lists"), (BadWords, "lists")]
+)
+def test_a_filter_with_nothing_to_search_for_is_said(method: type[Filter], field: str, tmp_path: Path) -> None:
+    plain = api.load_recipe("fineweb_en").curate
+    plan = dataclasses.replace(plain, steps=(method(),), survivors=())
+    (told,) = plan.warnings()
+    assert told.startswith(f"{method().path()}.{field} is empty: it searches for nothing")
+    (tmp_path / "en.txt").write_text("a word\n")
+    named = method(**{field: str(tmp_path)})  # type: ignore[arg-type]
+    assert dataclasses.replace(plan, steps=(named,)).warnings() == []
 
 
 def test_a_step_that_fails_on_the_probe_is_said(tmp_path: Path) -> None:

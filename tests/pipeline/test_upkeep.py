@@ -15,6 +15,7 @@ import pytest
 from seedbed import api
 from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.curate.readers.jsonl import Jsonl
+from seedbed.pipeline import export as exporting
 from seedbed.pipeline import upkeep
 from seedbed.pipeline.export import FORMATS
 from tests.pipeline.conftest import SMALL
@@ -25,6 +26,8 @@ def test_gc_removes_what_the_newest_run_does_not_use_and_no_more(corpus: Path, c
     api.curate(corpus, out=changed, settings={**SMALL, "curate.filters.gopher_quality.min_words": 400})
     (changed / "artifacts" / "signals-x-0123.partial").mkdir()
     stale = {each.name for each in upkeep.status(changed) if each.state != "in use"}
+    used = {each.name: each.seconds for each in upkeep.status(changed) if each.state == "in use"}
+    assert any(used.values())
     assert {name.rpartition("-")[0] for name in stale} >= {"documents-kept", "decisions-all", "signals-x"}
     assert {each.name for each in upkeep.gc(changed, dry_run=True)} == stale
     assert {path.name for path in (changed / "artifacts").iterdir()} >= stale
@@ -33,10 +36,20 @@ def test_gc_removes_what_the_newest_run_does_not_use_and_no_more(corpus: Path, c
     assert not {path.name for path in (changed / "artifacts").iterdir()} & stale
     assert api.Corpus(changed).documents().equals(kept)
     assert upkeep.gc(changed) == []
+    assert {each.name: each.seconds for each in upkeep.status(changed)} == used
     assert api.Corpus(changed).verify().problems == ()
     before = {path.name for path in (changed / "artifacts").iterdir()}
     api.curate(corpus, out=changed, settings={**SMALL, "curate.filters.gopher_quality.min_words": 400})
     assert {path.name for path in (changed / "artifacts").iterdir()} == before
+
+
+def test_what_lies_there_is_counted(asked: Path) -> None:
+    rows = {each.name.rpartition("-")[0]: each for each in upkeep.status(asked)}
+    kept = rows["documents-kept"]
+    files = [f for f in (asked / "artifacts" / kept.name).iterdir() if f.name != "manifest.json"]
+    assert (kept.rows, kept.noun) == (api.Corpus(asked).documents().num_rows, "Documents")
+    assert kept.bytes == sum(f.stat().st_size for f in files)
+    assert sum(each.bytes for each in upkeep.status(asked)) == api.Corpus(asked).verify().bytes
 
 
 def test_a_whole_folder_verifies(asked: Path) -> None:
@@ -100,7 +113,7 @@ def test_a_lost_token_is_found(changed: Path) -> None:
 def test_exported_documents_read_back(asked: Path, tmp_path: Path, to: str) -> None:
     kept = api.Corpus(asked).documents()
     counts = api.Corpus(asked).export(tmp_path / f"all.{to}", to)
-    assert counts["documents"] == kept.num_rows
+    assert counts == {"documents": kept.num_rows, "files": 1, "bytes": (tmp_path / f"all.{to}").stat().st_size}
     if to == "jsonl.gz":
         lines = gzip.decompress((tmp_path / "all.jsonl.gz").read_bytes()).splitlines()
         assert json.loads(lines[0])["metadata"] == {}
@@ -113,6 +126,13 @@ def test_exported_documents_read_back(asked: Path, tmp_path: Path, to: str) -> N
     assert (tmp_path / f"all.{to}").read_bytes() == first
     counts = api.Corpus(asked).export(tmp_path / "by_shard", to)
     assert counts["files"] == len(list((tmp_path / "by_shard").iterdir())) > 1
+
+
+def test_what_a_record_knew_besides_is_an_object_again(tmp_path: Path) -> None:
+    rows = {"text": ["a", "b"], "metadata": ['{"score": 0.5, "tags": ["x"]}', ""]}
+    pq.write_table(pa.table(rows), tmp_path / "part-00000.parquet")
+    told = [json.loads(line)["metadata"] for line in exporting._lines(tmp_path / "part-00000.parquet")]
+    assert told == [{"score": 0.5, "tags": ["x"]}, {}]
 
 
 def test_exported_tokens_are_all_tokens(asked: Path, tmp_path: Path) -> None:

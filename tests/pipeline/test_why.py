@@ -13,10 +13,11 @@ import pytest
 
 from seedbed import api
 from seedbed.core import arrow
+from seedbed.core.artifact import Request, Store
 from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.core.nouns import SPANS, DocumentBatch
 from seedbed.curate.contract import Edit, Edited
-from seedbed.pipeline import lookup, why
+from seedbed.pipeline import lookup, why, workplace
 from seedbed.pipeline.data import curate_into
 from seedbed.pipeline.workplace import Workplace
 from tests.conftest import sample_texts
@@ -37,6 +38,37 @@ def test_a_document_knows_its_record(asked: Path, corpus: Path) -> None:
     assert measured["words"].threshold == 50
     assert not measured["words"].broken
     assert life.language == measured["language"].value == "en"
+    filters = workplace.read_curation(asked).curate.filters
+    told = [(m.step, m.signal) for m in life.measured]
+    assert set(told) == {(step.name(), signal.name) for step in filters for signal in step.signals}
+    bare = {
+        (step.name(), s.name) for step in filters for s in step.signals if s.name not in {r.signal for r in step.rules}
+    }
+    assert sorted((m.step, m.signal) for m in life.measured if not m.rule) == sorted(bare)
+    ruled = [(m.step, m.rule) for m in life.measured if m.rule]
+    assert ruled == [(step.name(), rule.name) for step in filters for rule in step.rules]
+
+
+def test_edits_are_told_from_the_text_as_read_to_the_text_that_was_kept(asked: Path) -> None:
+    kept = {row["id"]: row["text"] for row in api.Corpus(asked).documents().to_pylist()}
+    lives = [why.why(asked, key) for key in list(kept)[:6]]
+    assert any(life.text != kept[life.id] for life in lives), "no edit changed any of them"
+    for life in lives:
+        assert life.editions[0].bytes_before == len(life.text.encode())
+        assert life.editions[-1].bytes_after == len(kept[life.id].encode())
+
+
+def test_an_error_and_copies_belong_to_a_life(changed: Path) -> None:
+    curated, recipe = workplace.curated_at(changed), workplace.read_curation(changed)
+    event = {"reason": "ValueError", "message": "poison", "traceback": "line 1"}
+    row = next(i for i, decision in enumerate(decisions(changed)) if not decision["kept"])
+    life = why._life(changed, curated, recipe, lookup.place_of_row(curated.read, row), event)
+    assert (life.verdict, life.reason, life.note) == ("errored", "ValueError", "poison\nline 1")
+    key = bytes.fromhex(life.id)
+    rows = {"id": pa.array([b"\0" * 16, key], pa.binary(16)), "copies": [1.0, 2.5]}
+    request = Request("Weights", "x", {})
+    made = Store(changed).make(request, lambda draft: dict(draft.write_table("part-00000.parquet", arrow.table(rows))))
+    assert why.why(changed, life.id).copies == {made.path.name: 2.5}
 
 
 def test_duplicates_name_the_survivor_and_what_differs(asked: Path) -> None:
@@ -80,8 +112,20 @@ def test_tokens_lead_to_the_document_and_back(asked: Path) -> None:
             origin = why.why_token(asked, token)
             assert (origin.life.id, origin.position) == (life.id, position)
             assert origin.life.url == life.url
+        first = why.why_token(asked, f"{life.tokens.shard}:{life.tokens.offset}")
+        assert first.before == ""
+        assert kept.column("text")[row].as_py().startswith(first.token + first.after[:9])
+        assert first.token
         middle = why.why_token(asked, f"{life.tokens.shard[4:9]}:{life.tokens.offset + 30}")
         assert middle.before + middle.token + middle.after in kept.column("text")[row].as_py()
+
+
+def test_the_last_token_of_a_shard_is_the_last(asked: Path) -> None:
+    ids = next(f for f in sorted(asked.glob("artifacts/tokens-pool-*/ids-*.bin")) if f.stat().st_size)
+    n_tokens = ids.stat().st_size // 2
+    assert why.why_token(asked, f"{ids.name}:{n_tokens - 1}").after == ""
+    with pytest.raises(SeedbedError, match=f"has only {n_tokens} tokens"):
+        why.why_token(asked, f"{ids.name}:{n_tokens}")
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ from seedbed.core.artifact import Draft, Request, Store
 from seedbed.core.parameters import Json
 from seedbed.curate.dedup.exact import Exact
 from seedbed.curate.dedup.minhash import Minhash
+from seedbed.curate.edits.mask_personal_data import MaskPersonalData
 from seedbed.curate.extractors.all_text import AllText
 from seedbed.curate.filters.gopher_quality import GopherQuality
+from seedbed.curate.filters.langid import Langid
 from seedbed.curate.filters.size import Size
 from seedbed.curate.plan import CuratePlan
 from seedbed.curate.readers.jsonl import Jsonl
@@ -25,7 +27,7 @@ from seedbed.pipeline import reporting, workplace
 from seedbed.pipeline.reporting_curation import Story, likeness, shares
 from seedbed.predict.laws.chinchilla import Chinchilla
 from seedbed.recipe import Recipe
-from seedbed.report.data import ReportData
+from seedbed.report.data import Cut, ReportData
 
 SENTENCE = "The keeper of the garden said that it is time to water the beds, and that the seeds have to be sown "
 LONG = [f"{SENTENCE * 6} in plot {i} of the field. {'Weeds with odd names grow there. ' * (i % 3)}" for i in range(12)]
@@ -118,6 +120,52 @@ def test_distributions_count_what_the_rules_break(out: Path, data: ReportData) -
     failures = [f for row in story.curated.decisions.table(["failures"]).column("failures").to_pylist() for f in row]
     assert {rule: n for rule, n in broken.items() if n} == {rule: failures.count(rule) for rule in set(failures)}
     assert "gopher_quality.max_average_word_length" not in broken
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two languages with thresholds of their own; an address in a kept text, and two in one that is dropped."""
+    folder = tmp_path_factory.mktemp("masked")
+    german = "Der Gärtner sagt, dass es Zeit ist, die Beete zu gießen, und dass die Samen bald in die Erde kommen. "
+    texts = [
+        LONG[0] + " Write to keeper@garden.org today.",
+        german * 2,
+        "a@garden.org b@garden.org and no more",
+        LONG[1],
+    ]
+    lines = [json.dumps({"text": text, "language": "fr"}) for text in texts]
+    (folder / "in.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    quality = GopherQuality(min_stop_words=None)
+    steps = (Size(), Langid(languages=None, min_language_score=None), quality, MaskPersonalData())
+    own = {"en": {"gopher_quality": {"min_stop_words": 2}}, "de": {"gopher_quality": {"min_words": 10}}}
+    plan = CuratePlan((Jsonl(),), AllText(), steps, survivors=(Longest(),), by_language=own)
+    pipeline.curate(Recipe("masked", "a test", plan), folder / "out", inputs=[str(folder / "in.jsonl")])
+    return folder / "out"
+
+
+def test_what_was_masked_is_counted_and_not_told(masked: Path) -> None:
+    (cut,) = reporting.collect(masked).cuts
+    addresses = ["keeper@garden.org", "a@garden.org", "b@garden.org"]
+    assert cut == Cut("mask_personal_data", "email", 3, sum(map(len, addresses)), documents=2, kept=1)
+    page = (masked / "report.html").read_text(encoding="utf-8")
+    assert "Cut or masked" in page
+    assert "&lt;EMAIL&gt; &lt;EMAIL&gt; and no more" in page
+    assert not [address for address in addresses if address in page]
+
+
+def test_thresholds_of_a_language_are_shown_with_what_breaks_them(masked: Path) -> None:
+    told = {of.rule: of for of in reporting.collect(masked).distributions}
+    words = told["min_words"]
+    assert words.elsewhere == (("de", 10.0),)
+    assert (words.broken, sum(words.broken_counts), words.threshold) == (1, 1, 50)
+    assert told["min_stop_words"].threshold is None
+    assert told["min_stop_words"].elsewhere == (("en", 2.0),)
+    assert "max_words" in told
+
+
+def test_a_document_is_shown_in_its_declared_and_its_measured_language(masked: Path) -> None:
+    kept = reporting.collect(masked).kept
+    assert {(example.language, example.measured_language) for example in kept} == {("fr", "en"), ("fr", "de")}
 
 
 def test_the_page_is_written_and_the_same_again(out: Path, data: ReportData) -> None:

@@ -72,7 +72,7 @@ def funnel(word: str = "min_words") -> Funnel:
 
 
 def distribution(word: str = "words") -> Distribution:
-    return Distribution(word, word, word, word, "min", 50.0, (0.0, 50.0, 100.0), (4, 9), "linear", 13, 4, 2)
+    return Distribution(word, word, word, word, "min", 50.0, (0.0, 50.0, 100.0), (4, 9), (4, 0), "linear", 13, 4, 2)
 
 
 def example(word: str = "text") -> Example:
@@ -226,8 +226,8 @@ def test_nothing_read_is_a_page_too() -> None:
 
 
 def no_values() -> Distribution:
-    drawn = bins.binned(np.zeros(0), 50, "min")
-    return Distribution("a", "b", "c", "d", "min", 50, drawn.edges, drawn.counts, drawn.scale, 0, 0, 0)
+    drawn = bins.binned(np.zeros(0), 50, "min", np.zeros(0, np.bool_))
+    return Distribution("a", "b", "c", "d", "min", 50, drawn.edges, drawn.counts, drawn.broken, drawn.scale, 0, 0, 0)
 
 
 def test_the_page_is_small() -> None:

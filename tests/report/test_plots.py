@@ -39,7 +39,19 @@ def test_a_run_of_one_logged_step_is_drawn() -> None:
 def test_the_threshold_stands_between_whole_numbers() -> None:
     edges = tuple(np.arange(-0.5, 6))
     of = Distribution(
-        "s", "min_stop_words", "stop_words", "words", "min", 2, edges, (1, 1, 1, 1, 1, 1), "linear", 6, 2, 2
+        "s",
+        "min_stop_words",
+        "stop_words",
+        "words",
+        "min",
+        2,
+        edges,
+        (1, 1, 1, 1, 1, 1),
+        (1, 1, 0, 0, 0, 0),
+        "linear",
+        6,
+        2,
+        2,
     )
     assert plots._line(of, 2, np.array(edges), np.asarray) == 1.5
     logged = np.log10(1 + np.array(edges))
@@ -47,7 +59,7 @@ def test_the_threshold_stands_between_whole_numbers() -> None:
 
 
 def test_colours_are_variables_of_the_page() -> None:
-    of = Distribution("s", "r", "x", "u", "max", 0.5, (0.0, 0.5, 1.0), (3, 1), "linear", 4, 1, 1)
+    of = Distribution("s", "r", "x", "u", "max", 0.5, (0.0, 0.5, 1.0), (3, 1), (0, 1), "linear", 4, 1, 1)
     drawn = plots.histogram(of, "h0")
     assert "var(--kept)" in drawn
     assert "var(--dropped)" in drawn

@@ -8,6 +8,12 @@ from seedbed.report import wording
 from seedbed.stats.intervals import Interval
 
 
+def test_languages_with_the_same_threshold_are_named_together() -> None:
+    told = wording.thresholds_elsewhere("min", (("en", 2.0), ("th", None), ("zh", 1.5), ("lo", None), ("ja", 1.5)))
+    assert told == "en: min 2; th and lo: off; zh and ja: min 1.5"
+    assert wording.thresholds_elsewhere("min", ()) == ""
+
+
 @pytest.mark.parametrize(
     ("part", "of", "said"),
     [

@@ -8,7 +8,7 @@ from typing import Any
 import fasttext
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.errors import SeedbedError
@@ -16,11 +16,11 @@ from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.filters.language import _shipped
 from seedbed.text.fasttext.file import huffman, read_fasttext
 from seedbed.text.fasttext.model import FastText
-from tests.conftest import sample_texts
+from tests.conftest import examples, sample_texts
 
 WORDS = ["</s>", "the", "of", "é", "и", "語", "naïve", "x" * 40, "to"]
 PIECES = [*WORDS[1:], " ", "\n", "\t", "\0", "\x0b", "\u3000", "\u0301", "😀", "Über", "слово", "こんにちは", "a", "__"]
-quick = settings(deadline=None, database=None, max_examples=150)
+quick = examples(150)
 
 
 def pack_model(seed: int, *, is_compressed: bool, min_chars: int = 2, max_chars: int = 4, keep: int = 60) -> bytes:

@@ -1,8 +1,9 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.text.repeats import groups
+from tests.conftest import examples
 
 
 def hashes(values):
@@ -22,14 +23,14 @@ def connected(columns):
     return group
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@examples(100)
 @given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=9))
 def test_connected_rows_are_one_group(rows):
     columns = list(zip(*rows, strict=True))
     assert groups.connect(len(rows), [hashes(column) for column in columns]).tolist() == connected(columns)
 
 
-@settings(deadline=None, database=None, max_examples=100)
+@examples(100)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=9))
 def test_equal_pairs_are_one_group_and_half_a_pair_is_none(pairs):
     expected = [pairs.index(pair) if any(pair) else row for row, pair in enumerate(pairs)]

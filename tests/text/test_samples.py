@@ -1,13 +1,14 @@
 import itertools
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
 from seedbed.text.samples import WINDOW_BYTES, sample
+from tests.conftest import examples
 
-quick = settings(deadline=None, database=None, max_examples=100)
+quick = examples(100)
 
 
 def sampled(texts: list[str], max_bytes: int) -> list[bytes]:

@@ -3,14 +3,15 @@
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
 from seedbed.text.words.scripts import script_words, spaced
 from seedbed.text.words.whitespace import Words, split, words
+from tests.conftest import examples
 
-quick = settings(deadline=None, database=None, max_examples=150)
+quick = examples(150)
 EXAMPLES = {
     "使用Python编程，2024年5月。你好 world": "使|用|Python|编|程，|2024|年|5|月。|你|好|world",
     "「中文」（abc）don't": "「中|文」（|abc）don't",

@@ -1,10 +1,11 @@
 import re
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
 from seedbed.text.rules import segments
+from tests.conftest import examples
 
 PIECES = [
     "a",
@@ -34,7 +35,7 @@ CUTS = {
 }
 
 
-@settings(deadline=None, database=None, max_examples=150)
+@examples(150)
 @given(TEXTS)
 def test_segments_are_those_that_python_cuts(texts):
     documents = DocumentBatch.of(texts)

@@ -4,11 +4,12 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
 from seedbed.text.repeats import shingles
+from tests.conftest import examples
 
 PIECES = [
     "a",
@@ -60,7 +61,7 @@ def reference(text, n):
     return [tuple(words[i : i + n]) for i in range(max(1, len(words) - n + 1))] if words else []
 
 
-@settings(deadline=None, database=None, max_examples=200)
+@examples(200)
 @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=12).map("".join), max_size=6), st.integers(1, 4))
 def test_shingles_are_equal_where_the_words_of_the_folded_texts_are(texts, n):
     first, found = shingles.shingles(*DocumentBatch.of(texts).text_buffers(), n)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
@@ -12,6 +12,7 @@ from seedbed.text.spacy import words as module
 from seedbed.text.spacy.sentences import spacy_sentences
 from seedbed.text.spacy.words import spacy_words
 from seedbed.text.words import whitespace as words
+from tests.conftest import examples
 
 GOLDEN = json.loads(Path(__file__).with_name("spacy_golden.json").read_text())["texts"]
 PIECES = ["word", "Mr.", "don't", ":)", "(", ")", ".", "...", "5km", "a-b", "http://a.b/c-d", "°C.", "x-", "語。", "'s"]
@@ -59,7 +60,7 @@ def test_rules_by_hand(text, expected):
     assert tokens([text]) == [expected.split()]
 
 
-@settings(deadline=None, database=None, max_examples=60)
+@examples(60)
 @given(TEXTS)
 def test_every_character_is_in_one_word_and_neighbours_change_nothing(texts):
     found = tokens(texts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
@@ -11,8 +11,9 @@ from seedbed.text import hashing, unicode, vectors
 from seedbed.text.kernel import kernel
 from seedbed.text.rules import lines
 from seedbed.text.words import whitespace as words
+from tests.conftest import examples
 
-quick = settings(deadline=None, database=None, max_examples=200)
+quick = examples(200)
 DATA = st.binary(max_size=200).map(lambda content: np.frombuffer(content, np.uint8))
 PLACE = st.integers(0, 200)
 

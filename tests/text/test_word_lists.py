@@ -1,10 +1,11 @@
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
 from seedbed.text.words.lists import WordList
+from tests.conftest import examples
 
-quick = settings(deadline=None, database=None, max_examples=200)
+quick = examples(200)
 
 
 @quick

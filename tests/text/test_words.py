@@ -3,7 +3,7 @@ import unicodedata
 from collections import Counter
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.nouns import DocumentBatch
@@ -12,6 +12,7 @@ from seedbed.text.repeats import groups
 from seedbed.text.rules import lines, ngrams
 from seedbed.text.words import normalize
 from seedbed.text.words import whitespace as words
+from tests.conftest import examples
 
 PIECES = [
     "a",
@@ -41,7 +42,7 @@ TEXTS = st.lists(
     min_size=1,
     max_size=4,
 )
-quick = settings(deadline=None, database=None, max_examples=100)
+quick = examples(100)
 
 
 def code_points():

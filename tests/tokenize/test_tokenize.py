@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core import arrow
 from seedbed.core.errors import RecipeError, SeedbedError
+from seedbed.core.nouns import DocumentBatch
 from seedbed.pipeline import data
 from seedbed.pipeline.workplace import Workplace
 from seedbed.recipes import load
@@ -20,16 +21,20 @@ from seedbed.tokenize.encode import Encoder
 from seedbed.tokenize.run import Pool
 from seedbed.tokenize.tokenizers.byte_bpe import ByteBpe
 from seedbed.tokenize.tokenizers.from_file import FromFile
-from tests.conftest import sample_texts
+from tests.conftest import examples, sample_texts
 
 TEXTS = [row["text"] for row in sample_texts()[:8]]
 ENCODER = Encoder(ByteBpe(vocab_size=400).make(iter(TEXTS)))
 
 
+def encode(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    return ENCODER.encode(*DocumentBatch.of(texts).text_buffers())
+
+
 @given(st.lists(st.text(), max_size=5))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_no_byte_is_lost_and_every_document_ends(texts: list[str]) -> None:
-    ids, offsets = ENCODER.encode(texts)
+    ids, offsets = encode(texts)
     assert len(offsets) == len(texts) + 1
     for i, text in enumerate(texts):
         piece = ids[offsets[i] : offsets[i + 1]].tolist()
@@ -40,14 +45,14 @@ def test_no_byte_is_lost_and_every_document_ends(texts: list[str]) -> None:
 
 def test_the_end_token_written_in_a_text_stays_text() -> None:
     text = f"before {END_OF_TEXT} after"
-    ids, _ = ENCODER.encode([text])
+    ids, _ = encode([text])
     assert ids.tolist().count(ENCODER.end_id) == 1
     assert ENCODER.decode(ids.tolist()) == text
 
 
 def test_the_vocabulary_is_as_large_as_asked_and_learned_from_the_pool() -> None:
     assert ENCODER.vocab_size == 400
-    ids, _ = ENCODER.encode(TEXTS)
+    ids, _ = encode(TEXTS)
     assert len(ids) < 0.75 * sum(len(text.encode()) for text in TEXTS)
     with pytest.raises(RecipeError, match="vocab_size: 256 must be >= 257"):
         ByteBpe(vocab_size=256)

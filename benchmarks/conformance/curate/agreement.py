@@ -32,6 +32,8 @@ def agreement(
         ours = arrow.numpy(signals, rule.signal).astype(np.float64)
         theirs = np.array([answer.get(rule.signal, np.nan) for answer in answers], np.float64)
         limit = getattr(method, rule.name)
+        if limit is None:
+            continue
         theirs_broken = theirs < limit if rule.side == "min" else theirs > limit
         same, apart = broken[rule.name] == theirs_broken, np.abs(ours - theirs)
         for name, rows in groups:

@@ -1,11 +1,14 @@
 """Do `c4_lines` and `c4_quality` leave the text, count the sentences and drop the pages that the originals do?
 
-    python benchmarks/conformance/curate/c4.py --corpus DIR --peer-python PATH --dolma-python PATH --dclm DIR
+    python benchmarks/conformance/curate/c4.py --corpus DIR --peer-python PATH --dolma-python PATH --dclm DIR \
+        --nltk 3.4=DIR --nltk 3.8=DIR --nltk 3.10=DIR
 
 The corpus is a folder of JSON lines with `text`, and `language` or `metadata.lang`. --peer-python is an interpreter
-with datatrove, tensorflow-datasets, NLTK and what DCLM needs; --dolma-python one with dolma; --dclm a checkout of DCLM.
-What each needs stands at the head of its script in `peers`; nothing is installed here. A peer that is not given is left
-out. The result is benchmarks/results/conformance_c4.csv.
+with datatrove, tensorflow-datasets, NLTK and what DCLM needs; --dolma-python one with dolma; --dclm a checkout of DCLM;
+--nltk a folder with NLTK 3.6.5, 3.9.4 or 3.10.4 (pip install --no-deps --target DIR nltk==...) as `nltk` of
+`c4_quality` calls it: tensorflow-datasets and DCLM count sentences with whichever version is installed. What each needs
+stands at the head of its script in `peers`; nothing is installed here. A peer that is not given is left out. The
+result is benchmarks/results/conformance_c4.csv.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from peer import LANGUAGES, Answer, ask, sample
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.edits.c4_lines import C4Lines
 from seedbed.curate.filters.c4_quality import C4Quality
+from seedbed.text.rules.punkt_english import NltkVersion
 
 HERE = Path(__file__).parent
 RESULT = HERE.parents[1] / "results" / "conformance_c4.csv"
@@ -31,7 +35,11 @@ MOST_CHARACTERS = 190_000
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """One setting of ours against one peer's; `key` picks its answer where the script gives several."""
+    """One setting of ours against one peer's.
+
+    Args:
+        key: picks its answer where the script gives several.
+    """
 
     name: str
     script: str
@@ -41,7 +49,6 @@ class Comparison:
 
 
 COMPARISONS = (
-    Comparison("paper: tensorflow_datasets", "c4_tfds.py", None, C4Lines(), C4Quality()),
     Comparison(
         "datatrove: C4",
         "c4_datatrove.py",
@@ -56,7 +63,6 @@ COMPARISONS = (
         C4Lines(dialect="datatrove", min_words_per_line=3, terminal_punctuation=False),
         C4Quality(dialect="datatrove", min_sentences=5),
     ),
-    Comparison("dclm: c4.yaml", "c4_dclm.py", None, C4Lines(dialect="dclm"), C4Quality(dialect="dclm")),
     Comparison(
         "dolma: c4_v2",
         "c4_dolma.py",
@@ -67,6 +73,20 @@ COMPARISONS = (
 )
 
 
+def of_nltk(nltk: NltkVersion) -> list[Comparison]:
+    """Those that count with Punkt."""
+    return [
+        Comparison(f"paper: tensorflow_datasets, NLTK {nltk}", "c4_tfds.py", None, C4Lines(), C4Quality(nltk=nltk)),
+        Comparison(
+            f"dclm: c4.yaml, NLTK {nltk}",
+            "c4_dclm.py",
+            None,
+            C4Lines(dialect="dclm"),
+            C4Quality(dialect="dclm", nltk=nltk),
+        ),
+    ]
+
+
 def main() -> None:
     """Write the table."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -74,21 +94,26 @@ def main() -> None:
     options.add_argument("--peer-python")
     options.add_argument("--dolma-python")
     options.add_argument("--dclm")
+    options.add_argument("--nltk", action="append", default=[], metavar="VERSION=DIR")
     options.add_argument("--documents", type=int, default=5000)
     options.add_argument("--languages", nargs="+", default=LANGUAGES)
     given = options.parse_args()
     documents = sample(given.corpus, given.documents, given.languages)
-    answers: dict[str, list[Answer]] = {}
+    answers: dict[tuple[str, ...], list[Answer]] = {}
     rows: list[dict[str, Any]] = []
-    for comparison in COMPARISONS:
+    folders = dict(option.split("=", 1) for option in given.nltk)
+    with_punkt = [comparison for nltk in folders for comparison in of_nltk(nltk)]
+    for comparison in [*with_punkt, *COMPARISONS]:
         script = comparison.script
         python = given.dolma_python if "dolma" in script else given.peer_python
         more = [given.dclm] if "dclm" in script else []
+        more += [folders[str(comparison.quality.nltk)]] if comparison in with_punkt else []
         if python is None or None in more:
             continue
-        if script not in answers:
-            answers[script] = ask(python, HERE / "peers" / script, [text for _, text in documents], *more)
-        theirs = [answer[comparison.key] if comparison.key else answer for answer in answers[script]]
+        asked = (script, *more)
+        if asked not in answers:
+            answers[asked] = ask(python, HERE / "peers" / script, [text for _, text in documents], *more)
+        theirs = [answer[comparison.key] if comparison.key else answer for answer in answers[asked]]
         rows.extend(compare(comparison, documents, theirs))
     with RESULT.open("w", newline="") as out:
         writer = csv.DictWriter(out, list(rows[0]))

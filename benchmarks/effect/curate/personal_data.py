@@ -29,8 +29,7 @@ from seedbed.curate.edits.mask_personal_data import MaskPersonalData
 from seedbed.curate.edits.mask_secrets import MaskSecrets
 from seedbed.curate.filters.personal_data import PersonalData
 from seedbed.curate.filters.secrets import Secrets
-from seedbed.text.patterns import personal as patterns_personal
-from seedbed.text.patterns import secrets as patterns_secrets
+from seedbed.text.patterns import personal, secrets
 from seedbed.text.patterns.secrets import TOKENS
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "conformance" / "curate"))
@@ -70,7 +69,7 @@ def plant(text: str, rng: random.Random) -> tuple[str, list[Span]]:
 def ours(texts: Sequence[str]) -> list[list[Span]]:
     """What both finders of Seedbed find."""
     found: list[list[Span]] = [[] for _ in texts]
-    for find in (patterns_personal.find, patterns_secrets.find):
+    for find in (personal.find, secrets.find):
         passages = find(*DocumentBatch.of(list(texts)).text_buffers())
         for row, start, end, kind in zip(passages.row, passages.start, passages.end, passages.kind, strict=True):
             name = passages.kinds[kind]

@@ -10,6 +10,12 @@ seldom come with formulas, a third of the pages gets the formulas of FORMULAS pl
 MathJax, MediaWiki, LaTeXML, Sphinx and pictures of formulas spell them. An item counts as found where the text holds it
 whole. Where all text is extracted its place counts too: an item that stands before the one found last is lost; main
 content leaves items of menus and contents out on purpose, so that there only their numbers are compared.
+
+What belongs to the main content is labelled by hand-made rules for the programs that wrote these pages, from their own
+class names and roles (FURNITURE, BODIES), without a look at what an extractor keeps: an item is outside it that stands
+in a menu, sidebar, header, footer, search form, index or table of contents, in a bar of links to other pages or
+languages, or in a picture that links such a place; and, where the page marks its body, outside that body. Both figures
+are reported: of all items, and of those inside.
 Writes benchmarks/results/rich_pages.csv.
 """
 
@@ -34,6 +40,21 @@ from seedbed.curate.extractors.rich_content import RichContent
 from seedbed.text.markup.decoding import decode_html
 
 RESULTS = Path(__file__).parents[2] / "results" / "rich_pages.csv"
+FURNITURE = (
+    ("nav", "aside", "header", "footer", "form", "button", "select"),  # elements
+    ("navigation", "search", "banner", "contentinfo", "complementary"),  # roles
+    # Sphinx; DocBook and Publican; Quickbook; Apache; Help of LibreOffice; ImageMagick; Erlang; Haddock
+    ("sphinxsidebar", "related", "footer", "toctree-wrapper", "contents", "topic-contents"),
+    ("toc", "navheader", "navfooter", "list-of-figures", "list-of-tables", "list-of-examples", "docnav"),
+    ("spirit-nav", "copyright-footer"),
+    ("page-header", "path", "toplang", "bottomlang", "quickview", "up", "top", "comments_section"),
+    ("contents-treeview", "SearchFrame", "DonationFrame", "Index", "Bookmarks", "relatedtopics", "DEBUG"),
+    ("navbar", "magick-header", "magick-footer"),
+    ("leftnav", "innertube", "package-header", "table-of-contents", "synopsis"),
+)
+"""Elements, roles, and then classes and ids of what is not the main content."""
+BODIES = ('//*[@role="main"]', "//main", '//*[@id="DisplayArea"]', '//*[@id="page-content"]|//*[@id="preamble"]')
+"""Where the body stands; the first that the page has."""
 KINDS = ("formula", "code", "inline code", "picture")
 FORMULAS = (
     r"E = mc^2",
@@ -62,7 +83,7 @@ def main() -> None:
     given.add_argument("--corpus", type=Path, default=os.environ.get("SEEDBED_CORPUS"))
     given.add_argument("--pages", type=int, default=100)
     asked = given.parse_args()
-    counts: Counter[tuple[str, str, str]] = Counter()
+    counts: Counter[tuple[str, str, str, str]] = Counter()
     for number, file in enumerate(chosen(Path(asked.corpus) / "root", asked.pages)):
         page = decode_html(file.read_bytes())[0]
         if number % 3 == 0:
@@ -71,14 +92,17 @@ def main() -> None:
         record = Record(0, page.encode(), "html", charset="utf-8", url="http://docs.example/a/b.html")
         for extractor in (RichContent(main_content=False), RichContent(), MainContent()):
             name = extractor.name() + (" (all text)" if getattr(extractor, "main_content", None) is False else "")
-            count(extractor.extract(record), labels, name, counts, in_order="all text" in name)
+            text = extractor.extract(record)
+            for items in ("all", "main content"):
+                some = [label[:2] for label in labels if items == "all" or label[2]]
+                count(text, some, (name, items), counts, in_order="all text" in name)
     with RESULTS.open("w", newline="") as out:
         writer = csv.writer(out)
-        writer.writerow(["extractor", "kind", "pages", "labelled", "found", "recall"])
-        for name in dict.fromkeys(key[0] for key in counts):
+        writer.writerow(["extractor", "items", "kind", "pages", "labelled", "found", "recall"])
+        for name in dict.fromkeys(key[:2] for key in counts):
             for kind in KINDS:
-                there, found = counts[name, kind, "there"], counts[name, kind, "found"]
-                row = [name, kind, asked.pages, there, found, f"{found / max(there, 1):.4f}"]
+                there, found = counts[*name, kind, "there"], counts[*name, kind, "found"]
+                row = [*name, kind, asked.pages, there, found, f"{found / max(there, 1):.4f}"]
                 writer.writerow(row)
                 print(*row)
 
@@ -127,11 +151,12 @@ def planted(page: str, seed: int) -> str:
     return page
 
 
-def labelled(page: str) -> Iterator[tuple[str, str]]:
-    """(kind, what must be in the text) of each item, in the order of the page."""
+def labelled(page: str) -> Iterator[tuple[str, str, bool]]:
+    """(kind, what must be in the text, whether it is in the main content) of each item, in the order of the page."""
     tree = parser.document_fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", page))
     etree.strip_elements(tree, "noscript", etree.Comment, with_tail=False)
     within: set[object] = set()
+    bodies = next(filter(None, map(tree.xpath, BODIES)), [tree])
     for node in tree.iter():
         if not isinstance(node.tag, str) or node in within:
             continue
@@ -139,7 +164,18 @@ def labelled(page: str) -> Iterator[tuple[str, str]]:
         if label is not None:
             within.update(node.iterdescendants())
             if label[1]:
-                yield label
+                yield *label, is_main(node, bodies)
+
+
+def is_main(node: parser.HtmlElement, bodies: list[parser.HtmlElement]) -> bool:
+    """Whether no furniture holds the element, and one of the bodies does."""
+    elements, roles, *names = FURNITURE
+    around = [node, *node.iterancestors()]
+    for place in around:
+        marks = {*(place.get("class") or "").split(), place.get("id")}
+        if place.tag in elements or place.get("role") in roles or any(marks.intersection(some) for some in names):
+            return False
+    return any(body in around for body in bodies)
 
 
 def one(node: parser.HtmlElement) -> tuple[str, str] | None:
@@ -185,15 +221,19 @@ def tex(math: parser.HtmlElement) -> str:
 
 
 def count(
-    text: str, labels: list[tuple[str, str]], name: str, counts: Counter[tuple[str, str, str]], in_order: bool
+    text: str,
+    labels: list[tuple[str, str]],
+    name: tuple[str, str],
+    counts: Counter[tuple[str, str, str, str]],
+    in_order: bool,
 ) -> None:
     at: Counter[object] = Counter()
     for kind, wanted in labels:
-        counts[name, kind, "there"] += 1
+        counts[*name, kind, "there"] += 1
         key: object = kind if in_order else (kind, wanted)
         place = where(text, kind, wanted, at[key])
         if place >= 0:
-            counts[name, kind, "found"] += 1
+            counts[*name, kind, "found"] += 1
             at[key] = place
 
 

@@ -7,13 +7,17 @@ store every number, decide, write what is kept. One process and one thread each,
 of the whole process tree; medians of `repeats`, the engines taking turns. Writes benchmarks/results/speed_curate.csv:
 
     chain      MB of text per CPU-second; datatrove reads fewer documents, because it is slow
-    linear     the same from 1 MB to 1 GB
+    verdicts   the dialect "paper" against datatrove, whose words, sentences and formulas are others; which of them make
+               how much of the difference is in conformance_definitions.csv
+    linear     the same from 1 MB to 1 GB, the largest once; a corpus that is smaller is read again under new ids
     workers    wall-clock speed of one worker and of two
+    ceiling    what two processes can reach here: two runs of one worker at once, half the text each
     start      seconds from the start of the command until the first document is measured
 
 DIR holds *.jsonl files with `text`, and `language` at the top or `lang` in `metadata`; PYTHON has
 "datatrove[io,processing]==0.10.1" and spaCy. `agreement` is the percentage of documents on which the verdict, kept or
-dropped, is that of the row's peer.
+dropped, is that of the row's peer: of the dialect "paper", the papers' formulas in plain Python, with sentences counted
+by NLTK in --punkt-python (../../conformance/curate/paper.py), on the first --oracle-documents documents.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -34,13 +39,15 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "conformance" / "curate")]
 
+import paper  # noqa: E402
 import slices  # noqa: E402
 
 RESULTS = HERE.parents[1] / "results" / "speed_curate.csv"
 COLUMNS = ["what", "engine", "words", "workers", "documents", "megabytes", "cpu_seconds", "megabytes_per_cpu_second",
-           "wall_seconds", "megabytes_per_second", "repeats", "agreement", "peer"]  # fmt: skip
+           "wall_seconds", "megabytes_per_second", "peak_megabytes", "repeats", "agreement", "peer"]  # fmt: skip
+ONCE_MEGABYTES = 1000
 Told = dict[str, Any]
 
 
@@ -56,14 +63,28 @@ class Engine:
 
     def run(self, folder: Path, *more: str) -> Told:
         """One run in a fresh process and an empty output folder."""
-        out = folder.parent / "out"
-        shutil.rmtree(out, ignore_errors=True)
-        command = [self.python, str(HERE / self.script), str(folder), str(out), *self.options, *more]
+        return self.run_together([folder], *more)[0]
+
+    def run_together(self, folders: list[Path], *more: str) -> list[Told]:
+        """A run in each folder, all at the same time."""
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         started = time.time()
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
-        shutil.rmtree(out, ignore_errors=True)
-        return {**json.loads(done.stdout.splitlines()[-1]), "started": started}
+        running: list[subprocess.Popen[bytes]] = []
+        for folder in folders:
+            shutil.rmtree(folder.parent / "out", ignore_errors=True)
+            command = [self.python, str(HERE / self.script), str(folder), str(folder.parent / "out")]
+            command += [*self.options, *more]
+            running.append(
+                subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+            )
+        told: list[Told] = []
+        for process, folder in zip(running, folders, strict=True):
+            output, _ = process.communicate()
+            if process.returncode:
+                raise subprocess.CalledProcessError(process.returncode, self.script)
+            shutil.rmtree(folder.parent / "out", ignore_errors=True)
+            told.append({**json.loads(output.splitlines()[-1]), "started": started})
+        return told
 
 
 def ours(dialect: str) -> Engine:
@@ -79,6 +100,7 @@ def row(what: str, engine: Engine, folder: Path, runs: list[Told], workers: int 
     """A line of the results."""
     megabytes = slices.text_megabytes(folder)
     cpu, wall = (statistics.median(run[name] for run in runs) for name in ("cpu", "wall"))
+    peaks = [run["peak"] for run in runs if "peak" in run]
     found = {
         "what": what,
         "engine": engine.name,
@@ -90,6 +112,7 @@ def row(what: str, engine: Engine, folder: Path, runs: list[Told], workers: int 
         "megabytes_per_cpu_second": f"{megabytes / cpu:.2f}",
         "wall_seconds": f"{wall:.3f}",
         "megabytes_per_second": f"{megabytes / wall:.2f}",
+        "peak_megabytes": f"{max(peaks):.0f}" if peaks else "",
         "repeats": len(runs),
     }
     print(found, flush=True)
@@ -124,11 +147,26 @@ def compare(asked: argparse.Namespace, slice_of: Callable[[float], Path]) -> lis
         for i, engine in enumerate(engines):
             runs[i].append(engine.run(folders[i]))
     found = [row("chain", engine, folders[i], runs[i]) for i, engine in enumerate(engines)]
+    kept = [verdicts(run[0], folder) for run, folder in zip(runs, folders, strict=True)]
     if asked.peer_python:
-        kept = [verdicts(run[0], folder) for run, folder in zip(runs, folders, strict=True)]
-        for i in (0, 1, 3):
-            found[i] |= {"agreement": agreement(kept[i], kept[2]), "peer": "datatrove 0.10.1, spaCy words"}
+        peer = "datatrove 0.10.1, spaCy words"
+        found += [{key: found[0][key] for key in ("engine", "words", "workers")} | {"what": "verdicts"}]
+        for i, mine in ((1, 1), (3, 3), (4, 0)):
+            both = [key for key in kept[mine] if key in kept[2]]
+            found[i] |= {"documents": len(both)} if i == 4 else {}
+            found[i] |= {"agreement": agreement(kept[mine], kept[2]), "peer": peer}
+    if asked.oracle_documents:
+        plain = oracle_verdicts(folders[0], asked.oracle_documents, asked.punkt_python)
+        found[0] |= {"agreement": agreement(kept[0], plain), "peer": f"plain Python, {len(plain)} documents"}
+    print(*[(line["engine"], line.get("agreement"), line.get("peer")) for line in found], sep="\n", flush=True)
     return found
+
+
+def oracle_verdicts(folder: Path, documents: int, punkt_python: str) -> dict[str, bool]:
+    """Id -> kept, by the papers' formulas in plain Python."""
+    rows = [json.loads(line) for line in itertools.islice(slices.lines(folder), documents)]
+    _, numbers = paper.ask_oracle([found["text"] for found in rows], punkt_python)
+    return {found["id"]: paper.oracle.keeps(told) for found, told in zip(rows, numbers, strict=True)}
 
 
 def measure_sizes(asked: argparse.Namespace, slice_of: Callable[[float], Path]) -> list[dict[str, Any]]:
@@ -136,7 +174,7 @@ def measure_sizes(asked: argparse.Namespace, slice_of: Callable[[float], Path]) 
     found: list[dict[str, Any]] = []
     for size in asked.sizes:
         folder = slice_of(size)
-        runs = [ours("paper").run(folder) for _ in range(asked.repeats)]
+        runs = [ours("paper").run(folder) for _ in range(1 if size >= ONCE_MEGABYTES else asked.repeats)]
         found.append(row("linear", ours("paper"), folder, runs))
     return found
 
@@ -151,6 +189,22 @@ def measure_workers(asked: argparse.Namespace, slice_of: Callable[[float], Path]
     return [row("workers", ours("paper"), folder, runs[workers], workers) for workers in runs]
 
 
+def measure_ceiling(asked: argparse.Namespace, slice_of: Callable[[float], Path]) -> list[dict[str, Any]]:
+    """Two processes that have nothing to do with one another, each with every second file."""
+    folder = slice_of(asked.workers_megabytes)
+    halves = [folder.parent / f"half{i}" / "in" for i in range(2)]
+    for i, half in enumerate(halves):
+        half.mkdir(parents=True, exist_ok=True)
+        for file in sorted(folder.glob("*.jsonl"))[i::2]:
+            shutil.copyfile(file, half / file.name)
+    runs: list[Told] = []
+    for _ in range(asked.repeats):
+        both = ours("paper").run_together(halves)
+        cpu, wall = sum(run["cpu"] for run in both), max(run["wall"] for run in both)
+        runs.append({"cpu": cpu, "wall": wall, "peak": max(run["peak"] for run in both)})
+    return [row("ceiling", ours("paper"), folder, runs, 2)]
+
+
 def measure_start(asked: argparse.Namespace, slice_of: Callable[[float], Path]) -> list[dict[str, Any]]:
     """From the start of the process to the first document that is read and measured."""
     folder = slice_of(1)
@@ -162,7 +216,9 @@ def measure_start(asked: argparse.Namespace, slice_of: Callable[[float], Path]) 
     return [found]
 
 
-PARTS = {"chain": compare, "linear": measure_sizes, "workers": measure_workers, "start": measure_start}
+PARTS = {"chain": compare, "linear": measure_sizes, "workers": measure_workers}
+PARTS |= {"ceiling": measure_ceiling, "start": measure_start}
+ORDER = ["chain", "verdicts", *list(PARTS)[1:]]
 
 
 def kept_rows(parts: list[str]) -> list[dict[str, Any]]:
@@ -170,13 +226,16 @@ def kept_rows(parts: list[str]) -> list[dict[str, Any]]:
     if not RESULTS.exists():
         return []
     with RESULTS.open(encoding="utf-8") as old:
-        return [found for found in csv.DictReader(old) if found["what"] not in parts]
+        made = {*parts, *(["verdicts"] if "chain" in parts else [])}
+        return [found for found in csv.DictReader(old) if found["what"] not in made]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=os.environ.get("SEEDBED_CORPUS"), required=False)
     parser.add_argument("--peer-python", default="", help="without it datatrove is left out")
+    parser.add_argument("--punkt-python", default="", help="without it sentences are taken from Seedbed")
+    parser.add_argument("--oracle-documents", type=int, default=5000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--megabytes", type=float, default=100)
     parser.add_argument("--peer-megabytes", type=float, default=5)
@@ -198,7 +257,7 @@ def main() -> None:
     with RESULTS.open("w", newline="", encoding="utf-8") as out:
         writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(sorted(rows, key=lambda found: list(PARTS).index(found["what"])))
+        writer.writerows(sorted(rows, key=lambda found: ORDER.index(found["what"])))
 
 
 if __name__ == "__main__":

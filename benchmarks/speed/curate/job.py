@@ -51,6 +51,11 @@ def cpu_seconds() -> float:
     return spent + sum(map(_cpu_of_tree, _children(os.getpid())))
 
 
+def peak_megabytes() -> float:
+    """The most memory that this process, or one that it started and that has ended, ever had."""
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1e3
+
+
 def _children(pid: int) -> list[int]:
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
@@ -105,6 +110,7 @@ def main() -> None:
     cpu, wall = cpu_seconds(), time.time()
     kept, _ = curate(asked.folder, asked.out, asked.dialect, asked.workers)
     told = {"cpu": cpu_seconds() - cpu, "wall": time.time() - wall, "start_cpu": cpu, "first": first, "kept": kept}
+    told["peak"] = peak_megabytes()
     print(json.dumps(told))
 
 

@@ -2,8 +2,9 @@
 
     python benchmarks/speed/tokenize/bpe.py --corpus DIR [--megabytes 25] [--repeats 5] [--vocab-size 32768]
 
-A byte-level BPE vocabulary is learned from the texts; one with the same vocabulary and a normalizer stands for all that
-tiktoken's core cannot do. One process and one thread each, everything loaded, CPU-seconds, medians of `repeats`, the
+A byte-level BPE vocabulary is learned from the texts and split as GPT-2 does; the same vocabulary with the split of
+cl100k and Llama 3 comes second, and with a normalizer it stands for all that is left to the library. Needs
+`pip install tiktoken`. One process and one thread each, everything loaded, CPU-seconds, medians of `repeats`, the
 engines taking turns; the libraries encode texts that lie in memory, the shards are read from Parquet and written, with
 the document index. Writes benchmarks/results/speed_tokenize.csv. `identical` counts the documents whose ids are those
 of `tokenizers`.
@@ -36,7 +37,7 @@ from seedbed.engine.local import LocalEngine
 from seedbed.pipeline.data import texts_into
 from seedbed.pipeline.workplace import Workplace
 from seedbed.recipes import fineweb_en
-from seedbed.tokenize.byte_pairs import GPT_2, byte_ranks
+from seedbed.tokenize.byte_pairs import CL100K, GPT_2, byte_letters, merges_of
 from seedbed.tokenize.run import Pool, make_tokenizer, texts_of, tokenize
 from seedbed.tokenize.tokenizers.byte_bpe import ByteBpe
 from seedbed.tokenize.tokenizers.from_file import FromFile
@@ -49,7 +50,10 @@ import slices  # noqa: E402
 RESULTS = HERE.parents[1] / "results" / "speed_tokenize.csv"
 COLUMNS = ["engine", "tokenizer", "documents", "megabytes", "tokens", "cpu_seconds", "megabytes_per_cpu_second",
            "million_tokens_per_cpu_second", "repeats", "identical"]  # fmt: skip
-PLAIN, NORMALIZED = "byte-level BPE", "byte-level BPE, NFC first"
+PLAIN, LLAMA, NORMALIZED = "byte-level BPE", "byte-level BPE, cl100k split", "byte-level BPE, NFC first"
+LLAMA_SPLIT = {"type": "Sequence", "pretokenizers": [
+    {"type": "Split", "pattern": {"Regex": CL100K}, "behavior": "Isolated", "invert": False},
+    {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}]}  # fmt: skip
 Ids = list[list[int]]
 
 
@@ -78,17 +82,18 @@ def measure(asked: argparse.Namespace, scratch: Path) -> list[dict[str, Any]]:
         documents = texts_into(place, fineweb_en.curation(), sorted(folder.glob("*.jsonl")))
         plain = make_tokenizer(ByteBpe(vocab_size=asked.vocab_size), documents, place.store)
         definition = json.loads((plain.path / "tokenizer.json").read_text(encoding="utf-8"))
-        file = scratch / "normalized.json"
-        file.write_text(json.dumps({**definition, "normalizer": {"type": "NFC"}}), encoding="utf-8")
-        normalized = make_tokenizer(FromFile(file=str(file)), documents, place.store)
+        llama = made(place, documents, scratch / "llama.json", {**definition, "pre_tokenizer": LLAMA_SPLIT})
+        normalized = made(place, documents, scratch / "nfc.json", {**definition, "normalizer": {"type": "NFC"}})
     texts = list(texts_of(documents))
-    ranks = byte_ranks(definition)
-    core = tiktoken.Encoding("core", pat_str=GPT_2, mergeable_ranks=ranks, special_tokens={})
+    core, core_llama = tiktoken_core(definition, GPT_2), tiktoken_core(definition, CL100K)
     engines: dict[tuple[str, str], Callable[[], Any]] = {
         ("seedbed, to shards", PLAIN): lambda: shards(documents, plain, scratch),
         ("tokenizers encode_batch_fast", PLAIN): lambda: encoded(plain, texts),
         ("tiktoken encode_ordinary_batch", PLAIN): lambda: core.encode_ordinary_batch(texts, num_threads=1),
         ("tiktoken encode_to_numpy", PLAIN): lambda: [core.encode_to_numpy(t, disallowed_special=()) for t in texts],
+        ("seedbed, to shards", LLAMA): lambda: shards(documents, llama, scratch),
+        ("tokenizers encode_batch_fast", LLAMA): lambda: encoded(llama, texts),
+        ("tiktoken encode_ordinary_batch", LLAMA): lambda: core_llama.encode_ordinary_batch(texts, num_threads=1),
         ("seedbed, to shards", NORMALIZED): lambda: shards(documents, normalized, scratch),
         ("tokenizers encode_batch_fast", NORMALIZED): lambda: encoded(normalized, texts),
     }
@@ -102,6 +107,20 @@ def measure(asked: argparse.Namespace, scratch: Path) -> list[dict[str, Any]]:
             ids[key] = as_lists(given, documents)
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
     return [row(key, seconds[key], ids[key], ids["tokenizers encode_batch_fast", key[1]], megabytes) for key in engines]
+
+
+def made(place: Workplace, documents: Artifact, file: Path, definition: dict[str, Any]) -> Artifact:
+    """A tokenizer of this definition."""
+    file.write_text(json.dumps(definition), encoding="utf-8")
+    return make_tokenizer(FromFile(file=str(file)), documents, place.store)
+
+
+def tiktoken_core(definition: dict[str, Any], pattern: str) -> tiktoken.Encoding:
+    """tiktoken over the same merges: in a vocabulary learned here their order is that of the ids."""
+    vocabulary, letters = definition["model"]["vocab"], byte_letters()
+    tokens = [*letters, *("".join(pair) for pair in merges_of(definition["model"]))]
+    ranks = {bytes(letters[letter] for letter in token): vocabulary[token] for token in tokens}
+    return tiktoken.Encoding("core", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
 
 
 def shards(documents: Artifact, tokenizer: Artifact, scratch: Path) -> Artifact:

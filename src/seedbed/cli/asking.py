@@ -9,8 +9,9 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from seedbed.cli.options import AsJson, DryRun, Folder, Set, Workers, app, settings_of, show_table
+from seedbed.cli.options import AsJson, DryRun, Folder, Set, Workers, app, settings_of, show_table, store_text
 from seedbed.core.errors import RecipeError
+from seedbed.core.remote import inside, url_of
 
 
 @app.command()
@@ -92,7 +93,7 @@ def what_if(folder: Folder, sets: Set = None,
         raise RecipeError("--set", "nothing is to be changed", "Give --set PATH=VALUE.")
     found = asking.what_if(folder, settings_of(sets))
     if save is not None:
-        found.save(save)
+        store_text(save, found.saved(save.suffix))
     if as_json:
         told = {f.name: getattr(found, f.name) for f in dataclasses.fields(found) if f.name != "recipe"}
         print(json.dumps(told, default=dataclasses.asdict))
@@ -139,7 +140,7 @@ def forget(folder: Folder, urls: Annotated[Path, typer.Argument(help="A file: a 
         print(f"still remembers: {model}")
     print(told["still_remember"]["note"])
     if not dry_run:
-        print(f"Certificate: {done.file}")
+        print(f"Certificate: {inside(folder, f'certificates/{done.file.name}')}")
 
 
 @app.command()
@@ -178,7 +179,7 @@ def verify(folder: Folder, dry_run: DryRun = False, as_json: AsJson = False) -> 
 
 
 @app.command()
-def export(folder: Folder, target: Annotated[Path, typer.Argument(help="A new file or folder.")],
+def export(folder: Folder, target: Annotated[str, typer.Argument(help="A new file or folder, here or in a store.")],
            to: Annotated[str, typer.Option(help="jsonl.zst, jsonl.gz, jsonl: documents; megatron, mds: tokens.")] = "jsonl.zst",  # noqa: E501
            as_json: AsJson = False) -> None:  # fmt: skip
     """Hand the kept documents, or their tokens, to other programs. `documents/` is plain Parquet already."""
@@ -187,7 +188,7 @@ def export(folder: Folder, target: Annotated[Path, typer.Argument(help="A new fi
     counts = exporting.export(folder, target, to)
     print(json.dumps(counts) if as_json else ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items()))
     if not as_json:
-        print(f"Exported: {target}")
+        print(f"Exported: {url_of(target)}")
 
 
 @app.command("compare-dialects")

@@ -25,8 +25,10 @@ from seedbed.cli.options import (
     predict,
     settings_of,
     show_table,
+    store_text,
 )
 from seedbed.core.errors import RecipeError
+from seedbed.core.remote import inside
 
 
 @app.command()
@@ -71,8 +73,10 @@ def run(recipe: str, out: Out, inputs: Annotated[Optional[list[str]], typer.Opti
         no_check: NoCheck = False, as_json: AsJson = False) -> None:  # fmt: skip
     """Run a whole recipe: from raw files to a report."""
     from seedbed import api
+    from seedbed.pipeline import workplace
 
     if dry_run:
+        workplace.check_engine(engine)
         preview = api.preview(recipe, out, inputs=inputs or (), settings=settings_of(sets), workers=workers)
         _print_preview(preview, as_json)
         return
@@ -86,20 +90,26 @@ def run(recipe: str, out: Out, inputs: Annotated[Optional[list[str]], typer.Opti
     verdict = cast("dict[str, Any]", index.get("compare") or {}).get("verdict")
     for line in [verdict] if isinstance(verdict, str) else verdict or []:
         print(line)
-    print(f"Report: {out / 'report.html'}")
+    print(f"Report: {inside(out, 'report.html')}")
 
 
 @app.command()
 def curate(inputs: list[str], out: Out, recipe: str = "fineweb_en", sets: Set = None, workers: Workers = 2,
            engine: Engine = "local",
-           published: Annotated[Optional[Path], typer.Option(help="Output folder of an earlier run: what it kept does not go for a duplicate.")] = None,  # noqa: E501, UP045
+           published: Annotated[Optional[str], typer.Option(help="Output folder of an earlier run: what it kept does not go for a duplicate.")] = None,  # noqa: E501, UP045
            shard: Annotated[str, typer.Option(help="K/N: read one of N parts only, for array jobs; the same command without it goes on.")] = "",  # noqa: E501
            dry_run: DryRun = False, no_check: NoCheck = False, as_json: AsJson = False) -> None:  # fmt: skip
     """Curate files and folders: .warc .html .jsonl .parquet .txt, compressed too. Default: English web text."""
-    from seedbed import api
+    from seedbed import api, pipeline
+    from seedbed.pipeline import workplace
 
     settings = settings_of(sets)
+    if shard:
+        pipeline.part_of(shard)
+        if engine != "local":
+            raise RecipeError(f"--engine {engine}", "parts are read by processes of one machine", "Leave it away.")
     if dry_run:
+        workplace.check_engine(engine)
         _print_preview(api.preview(recipe, out, inputs=inputs, settings=settings, workers=workers), as_json)
         return
     if shard:
@@ -113,7 +123,7 @@ def curate(inputs: list[str], out: Out, recipe: str = "fineweb_en", sets: Set = 
         print(json.dumps(corpus.ledger))
         return
     _print_ledger(out)
-    print(f"Kept documents: {out / 'documents'}   Report: {out / 'report.html'}")
+    print(f"Kept documents: {inside(out, 'documents')}   Report: {inside(out, 'report.html')}")
 
 
 def _warn(recipe: str, sets: Set) -> None:
@@ -147,7 +157,7 @@ def _print_preview(preview: Any, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _print_ledger(out: Path) -> None:
+def _print_ledger(out: str) -> None:
     from seedbed.pipeline import workplace
 
     ledger = json.loads((workplace.local(out) / "ledger.json").read_text(encoding="utf-8"))
@@ -184,19 +194,21 @@ def select(folder: Folder, scorer: str, budget_tokens: Budget, selector: str = "
                          settings=settings_of(sets), workers=workers)  # fmt: skip
     about = cast("dict[str, float]", weights.about)
     chosen = f"{int(about['documents']):,} documents, {human(about['tokens'])} tokens"
-    print(f"{chosen}; choosing cost {human(about['flops_select'], 'FLOP')}\nWeights: {weights.path}")
+    print(f"{chosen}; choosing cost {human(about['flops_select'], 'FLOP')}")
+    print(f"Weights: {inside(folder, f'artifacts/{weights.path.name}')}")
 
 
 @app.command()
-def train(folder: Folder, weights: Annotated[Optional[Path], typer.Option(help="A Weights folder; default: every document once.")] = None,  # noqa: UP045, E501
+def train(folder: Folder, weights: Annotated[Optional[str], typer.Option(help="A Weights folder; default: every document once.")] = None,  # noqa: UP045, E501
           tokens: Annotated[Optional[str], typer.Option(help="How long, such as 2M.")] = None,  # noqa: UP045
-          init: Annotated[Optional[Path], typer.Option(help="A model folder to start from.")] = None,  # noqa: UP045
+          init: Annotated[Optional[str], typer.Option(help="A model folder to start from.")] = None,  # noqa: UP045
           seed: int = 0, sets: Set = None) -> None:  # fmt: skip
     """Train a model on the kept documents of a folder; killed anywhere, the same command goes on."""
     from seedbed import api
 
     made = api.train(folder, weights=weights, tokens=tokens, seed=seed, init=init, settings=settings_of(sets))
-    print(f"{made.about['tokens']:,} tokens, {made.about['params']:,} parameters\nModel: {made.path}")
+    print(f"{made.about['tokens']:,} tokens, {made.about['params']:,} parameters")
+    print(f"Model: {inside(folder, f'artifacts/{made.path.name}')}")
 
 
 @app.command()
@@ -208,15 +220,17 @@ def compare(folder: Folder, budget_tokens: Budget,
     from seedbed import api
 
     texts = {name: file for name, _, file in (pair.partition("=") for pair in heldout)}
+    if not all(texts.values()) or not all(texts):
+        raise RecipeError(f"--heldout {' '.join(heldout)}", "has no file", "Write --heldout DOMAIN=FILE.")
     result = api.compare(folder, methods=methods, target=target or (), heldout=texts, budget_tokens=budget_tokens,
                          seeds=seeds, settings=settings_of(sets), workers=workers)  # fmt: skip
     verdict = result["verdict"]
     print(verdict if isinstance(verdict, str) else "\n".join(map(str, cast("list[Any]", verdict))))
-    print(f"Report: {folder / 'report.html'}")
+    print(f"Report: {inside(folder, 'report.html')}")
 
 
 @app.command()
-def evaluate(model: Path, text: Annotated[list[str], typer.Option("--text", help="A file of text. May be repeated.")],
+def evaluate(model: str, text: Annotated[list[str], typer.Option("--text", help="A file of text. May be repeated.")],
              as_json: AsJson = False) -> None:  # fmt: skip
     """Bits per byte of a model folder on held-out files."""
     from seedbed import api
@@ -237,7 +251,7 @@ def predict_fit(runs: Annotated[Path, typer.Argument(help="CSV or Parquet: param
     fitted = api.fit(runs, law)
     text = json.dumps(fitted.to_json(), indent=1)
     if out is not None:
-        out.write_text(text + "\n")
+        store_text(out, text + "\n")
         print(f"Fit: {out}")
     else:
         print(text)
@@ -260,7 +274,8 @@ def report(folder: Folder) -> None:
     """Write report.html anew from what a folder holds."""
     from seedbed import pipeline
 
-    print(pipeline.report(folder))
+    pipeline.report(folder)
+    print(inside(folder, "report.html"))
 
 
 @app.command()

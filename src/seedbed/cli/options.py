@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seedbed.core.errors import RecipeError
+from seedbed.core.errors import RecipeError, SeedbedError
 
 if TYPE_CHECKING:
     from seedbed.core.parameters import Json
@@ -23,8 +23,8 @@ app = typer.Typer(
 predict = typer.Typer(help="Fit laws to small runs and forecast larger ones.", no_args_is_help=True)
 app.add_typer(predict, name="predict")
 
-Out = Annotated[Path, typer.Option("--out", help="Output folder; what is there already is not made again.")]
-Folder = Annotated[Path, typer.Argument(help="Output folder of `seedbed curate` or `seedbed run`.")]
+Out = Annotated[str, typer.Option("--out", help="Output folder, here or s3://...; what is there already stays.")]
+Folder = Annotated[str, typer.Argument(help="Output folder of `seedbed curate` or `seedbed run`.")]
 Set = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads it at run time
     typer.Option("--set", help="PATH=VALUE, such as curate.filters.gopher_quality.min_words=30. May be repeated."),
@@ -50,6 +50,16 @@ def settings_of(pairs: list[str] | None) -> dict[str, Json]:
             raise RecipeError(f"--set {pair}", "has no value", "Write --set PATH=VALUE.")
         found[path.strip()] = value.strip()
     return found
+
+
+def store_text(file: Path, text: str) -> None:
+    """Write a file that the user named. Raises SeedbedError where it cannot be."""
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SeedbedError(
+            str(file), f"cannot be written ({error.strerror})", "Name a file in a folder here."
+        ) from error
 
 
 def show_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:

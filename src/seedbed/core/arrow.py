@@ -6,6 +6,7 @@ The one module that touches the untyped parts of pyarrow, so that the rest of th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
 
@@ -42,7 +43,19 @@ def table(columns: Mapping[str, Any], schema: pa.Schema | None = None) -> pa.Tab
 
 def write_parquet(file: Path, rows: pa.Table) -> None:
     """Deterministic Parquet: one row group a 8,192 rows, zstd, no dates and no library name that would differ."""
-    _pq.write_table(rows, file, row_group_size=8192, **_options(rows.schema))
+    if rows.num_rows:
+        _pq.write_table(rows, file, row_group_size=8192, **_options(rows.schema))
+    else:
+        file.write_bytes(_without_rows(cast(Any, rows.schema).serialize().to_pybytes()))
+
+
+@cache
+def _without_rows(schema: bytes) -> bytes:
+    """A file of this schema without rows: most events and spans are such, a shard and step each."""
+    made = _pa.BufferOutputStream()
+    empty = _pa.ipc.read_schema(_pa.py_buffer(schema)).empty_table()
+    _pq.write_table(empty, made, **_options(empty.schema))
+    return cast(bytes, made.getvalue().to_pybytes())
 
 
 _DISTINCT = ("id", "text", "url", "metadata")
@@ -74,6 +87,10 @@ class ParquetStream:
         self._writer.close()
 
 
+_BYTES_WORTH_THREADS = 8 << 20
+"""In a smaller file, handing columns to threads takes longer than reading them."""
+
+
 def row_groups(file: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """A shard by its row groups, in order; one at a time is in memory."""
     wanted = list(columns) if columns is not None else None
@@ -90,8 +107,9 @@ def n_rows(file: Path) -> int:
 def read_parquet(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """A whole shard, or some of its columns."""
     wanted = list(columns) if columns is not None else None
+    use_threads = file.stat().st_size > _BYTES_WORTH_THREADS
     with _pq.ParquetFile(file, memory_map=True) as parquet:
-        return cast(pa.Table, parquet.read(columns=wanted))
+        return cast(pa.Table, parquet.read(columns=wanted, use_threads=use_threads))
 
 
 class Shards:

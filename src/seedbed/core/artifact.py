@@ -212,7 +212,8 @@ class Draft:
                 os.fsync(handle.fileno())
             receipt: dict[str, Json] = {"name": name, "rows": rows, "hash": hash_file(file), "about": dict(about or {})}
             receipt["bytes"] = file.stat().st_size
-            write_text(self.path / f".{name}.receipt", json.dumps(receipt, sort_keys=True))
+            note = self.path / f".{name}.receipt"  # not flushed: one that is lost or torn only has the file made again
+            write_text(note, json.dumps(receipt, sort_keys=True), flush=False)
         except OSError as error:
             raise disk_error(file, error) from error
         return receipt
@@ -254,13 +255,14 @@ def _lasting(receipt: Mapping[str, Json]) -> dict[str, Json]:
     return {**kept, "about": {key: value for key, value in about.items() if key != "seconds"}}
 
 
-def write_text(file: Path, text: str) -> None:
+def write_text(file: Path, text: str, *, flush: bool = True) -> None:
     """Write a small file aside, flush, rename."""
     aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     with aside.open("w", encoding="utf-8") as handle:
         handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
+        if flush:
+            handle.flush()
+            os.fsync(handle.fileno())
     os.replace(aside, file)
 
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MAX_NAMED = 30
+"""Of what there is, where nothing is close to what was written."""
+
 
 class SeedbedError(ValueError):
     """An error with a place and a mend.
@@ -38,4 +41,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, names, n=1)
     if close:
         return f"Did you mean {close[0]!r}?"
-    return f"Known here: {', '.join(names)}." if names else ""
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return f"Known here: {', '.join(names[:MAX_NAMED])}{more}." if names else ""

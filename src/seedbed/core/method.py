@@ -53,10 +53,14 @@ class Method:
 
     def identity(self) -> dict[str, Json]:
         """What a fingerprint covers: path, version, parameters, library versions."""
-        about: dict[str, Json] = {"method": self.path(), "version": self.version, "parameters": self.to_json()}
+        about: dict[str, Json] = {"method": self.path(), "version": self.version, "parameters": self.fingerprinted()}
         return {**about, "libraries": library_versions(*self.libraries)} if self.libraries else about
 
-    def to_json(self) -> Json:
+    def fingerprinted(self) -> dict[str, Json]:
+        """The parameters as a fingerprint covers them: a method that reads a file puts its content for its name."""
+        return self.to_json()
+
+    def to_json(self) -> dict[str, Json]:
         """The parameters as plain JSON, with the defaults written out."""
         return parameters.encode_fields(self)
 

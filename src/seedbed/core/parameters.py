@@ -55,7 +55,7 @@ def encode(value: object) -> Json:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def encode_fields(instance: object) -> Json:
+def encode_fields(instance: object) -> dict[str, Json]:
     """Field name -> JSON, for the fields that the constructor takes."""
     return {name: encode(getattr(instance, name)) for name in hints(type(instance))}
 

@@ -26,6 +26,17 @@ ATTEMPTS = 6
 """How often a transfer is tried; the pauses between double from half a second."""
 
 _FIRST_PAUSE_SECONDS = 0.5
+_CREDENTIALS = (
+    "Set the credentials of the store as its own programs read them (for S3: AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE), and check that they may do this here."
+)
+_NO_CREDENTIALS = (
+    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound", "NoAuthTokenError",
+    "TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError", "DefaultCredentialsError", "RefreshError",
+    "ClientAuthenticationError", "CredentialUnavailableError",
+)  # fmt: skip
+"""Names that botocore, google.auth and azure give to the lack of them."""
+_STATUS = ("status", "status_code", "code")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +67,11 @@ def is_remote(name: str | Path) -> bool:
 def url_of(name: str | Path) -> str:
     """The URL, with the slash that Path takes away."""
     return re.sub(r"^([a-z][a-z0-9+.-]+):/+", r"\1://", str(name))
+
+
+def inside(folder: str | Path, name: str) -> str:
+    """A file of a folder here or in a store, as a user would write it."""
+    return f"{url_of(folder).rstrip('/')}/{name}"
 
 
 def listing(url: str) -> list[RemoteFile]:
@@ -148,16 +164,44 @@ def _retried(act: Callable[[], T], url: str) -> T:
             return act()
         except FileNotFoundError as error:
             raise SeedbedError(url, "there is no such file or folder", "Check the URL.") from error
-        except PermissionError as error:
-            mend = "Check the credentials that the store's own settings name (for S3: AWS_ACCESS_KEY_ID, ...)."
-            raise SeedbedError(url, "the store refuses access", mend) from error
         except Exception as error:  # what a store throws for a lost connection is its own affair
+            refused = _refusal(error)
+            if refused:
+                raise SeedbedError(url, refused, _CREDENTIALS) from error
             if attempt == ATTEMPTS - 1:
                 mend = "The same command goes on where this one was."
                 raise SeedbedError(url, f"failed {ATTEMPTS} times, last with: {error}", mend) from error
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause *= 2
     raise AssertionError("unreachable")
+
+
+def _refusal(error: BaseException) -> str:
+    """Why asking again is of no use: the store does not know this user; empty where it may be of use.
+
+    Stores are not imported to compare classes: their errors are known by name and by HTTP status.
+    """
+    told: BaseException | None = error
+    while told is not None:
+        if type(told).__name__ in _NO_CREDENTIALS:
+            return f"no valid credentials for this store are set ({told})"
+        if isinstance(told, PermissionError) or _http_status(told) in (401, 403):
+            return f"the store refuses access ({told})"
+        told = told.__cause__ or told.__context__
+    return ""
+
+
+def _http_status(error: BaseException) -> int | None:
+    """The HTTP status that an error of a store's library carries: s3, gs and az each have their own place for it."""
+    response = getattr(error, "response", None)
+    told = cast("dict[str, dict[str, object]]", response) if isinstance(response, dict) else {}
+    for status in (
+        told.get("ResponseMetadata", {}).get("HTTPStatusCode"),
+        *(getattr(error, name, None) for name in _STATUS),
+    ):
+        if str(status).isdigit():
+            return int(str(status))
+    return None
 
 
 def _mark(about: dict[str, Any]) -> str:

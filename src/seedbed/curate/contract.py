@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from seedbed.core import arrow
 from seedbed.core.arrow import Columns
+from seedbed.core.errors import RecipeError
 from seedbed.core.method import Method
 from seedbed.core.nouns import SPANS, DocumentBatch, Signal, signals_schema
 from seedbed.core.parameters import Json
@@ -31,6 +32,9 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 HashArray = npt.NDArray[np.uint64]
 FloatArray = npt.NDArray[np.float64]
+
+PREFIX_BYTES = 1 << 16
+"""So much of a record that is too large, or cannot be read, is taken for its content."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,6 +174,8 @@ class Filter(Method):
     """Of the class: all there are. Of an instance: without those that its dialect is `lacking`."""
     columns: ClassVar[tuple[str, ...]] = ()
     """Columns of Documents that it looks at besides the text; the plan warns where the input leaves them empty."""
+    looked_up: ClassVar[str] = ""
+    """The parameter that names what is searched for; the plan warns where it is empty, for then all measures 0."""
 
     def __post_init__(self) -> None:
         """Narrows `signals` and `rules` to what is measured, so that nobody asks for a column that is not there."""
@@ -177,6 +183,11 @@ class Filter(Method):
         if lacking := self.lacking():
             object.__setattr__(self, "signals", tuple(s for s in self.signals if s.name not in lacking))
             object.__setattr__(self, "rules", tuple(r for r in self.rules if r.signal not in lacking))
+
+    def check_words(self, words: str, dialect: str) -> None:
+        """Raise RecipeError for a choice of words in a dialect that is not the paper's: it has words of its own."""
+        if words != "whitespace" and dialect != "paper":
+            raise RecipeError(f"{self.path()}.words", f"the dialect {dialect!r} has words of its own", "Leave it out.")
 
     def lacking(self) -> frozenset[str]:
         """Signals that these parameters do not measure. Their rules never fire; the plan says so."""
@@ -203,11 +214,9 @@ class Filter(Method):
 
     def measuring(self) -> dict[str, Json]:
         """The identity of the measurement: without the parameters that are only thresholds."""
-        identity = self.identity()
         thresholds = {rule.name for rule in type(self).rules}
-        parameters = identity["parameters"]
-        assert isinstance(parameters, dict)
-        return {**identity, "parameters": {k: v for k, v in parameters.items() if k not in thresholds}}
+        kept: dict[str, Json] = {name: value for name, value in self.fingerprinted().items() if name not in thresholds}
+        return {**self.identity(), "parameters": kept}
 
     def table(self, columns: dict[str, Any]) -> pa.Table:
         """The measured columns as a table of this filter's schema."""

@@ -84,9 +84,11 @@ class CuratePlan:
         return tuple(step for step in self.steps if isinstance(step, Edit))
 
     def warnings(self) -> list[str]:
-        """Rules that can never fire, as sentences."""
+        """Rules that can never fire, and filters with nothing to search for, as sentences."""
         found: list[str] = []
         for step in self.filters:
+            if step.looked_up and not getattr(step, step.looked_up):
+                found.append(f"{step.path()}.{step.looked_up} is empty: it searches for nothing and measures 0")
             ranges, lacking = {signal.name: signal for signal in step.signals}, step.lacking()
             for rule in type(step).rules:
                 threshold, told = getattr(step, rule.name), f"{step.path()}.{rule.name}"

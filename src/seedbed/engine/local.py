@@ -1,7 +1,7 @@
 """Local processes: the default engine.
 
-One worker runs in this process. More workers are fresh processes (spawned, so no lock or thread is inherited) that end
-by themselves when this process dies, however it dies.
+One worker runs in this process. More workers are processes that inherit no lock or thread of this one, and end by
+themselves when it dies, however it dies: forked from a server that has loaded what all need (Linux), or spawned.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.queues import Queue
 from typing import cast
 
 from seedbed.core.errors import SeedbedError
-from seedbed.engine.contract import Result, Task, Tick
+from seedbed.engine.contract import Engine, Result, Task, Tick
 from seedbed.engine.progress import Bar
 
 
-class LocalEngine:
+class LocalEngine(Engine):
     """Runs tasks in `workers` processes of this machine, started when first needed and kept until `close`."""
 
     def __init__(self, workers: int = 1) -> None:
@@ -30,24 +32,10 @@ class LocalEngine:
         self._pool: ProcessPoolExecutor | None = None
         self._ticks: Queue[float] | None = None
 
-    def run(
-        self,
-        function: Callable[[Task, Tick], Result],
-        tasks: Sequence[Task],
-        *,
-        label: str,
-        total: float,
-        unit: str,
-    ) -> list[Result]:
-        """See `Engine.run`. Raises SeedbedError when a worker dies; what was finished is kept by the tasks."""
-        if not tasks:
-            return []
-        with Bar(label, total, unit) as bar:
-            if self.workers <= 1 or len(tasks) == 1:
-                return [function(task, bar.add) for task in tasks]
-            return self._spread(function, tasks, bar)
-
-    def _spread(self, function: Callable[[Task, Tick], Result], tasks: Sequence[Task], bar: Bar) -> list[Result]:
+    def spread(self, function: Callable[[Task, Tick], Result], tasks: Sequence[Task], bar: Bar) -> list[Result]:
+        """Raises SeedbedError when a worker dies; what was finished is kept by the tasks."""
+        if self.workers <= 1 or len(tasks) == 1:
+            return [function(task, bar.add) for task in tasks]
         pool, ticks = self._started()
         try:
             futures = [pool.submit(_work, function, task) for task in tasks]
@@ -65,11 +53,10 @@ class LocalEngine:
 
     def _started(self) -> tuple[ProcessPoolExecutor, Queue[float]]:
         if self._pool is None or self._ticks is None:
-            context = multiprocessing.get_context("spawn")
+            context = _context()
             self._ticks = cast("Queue[float]", context.Queue())
-            self._pool = ProcessPoolExecutor(
-                self.workers, mp_context=context, initializer=_begin, initargs=(self._ticks,)
-            )
+            given = (self._ticks, dict(os.environ))
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_begin, initargs=given)
         return self._pool, self._ticks
 
     def close(self) -> None:
@@ -82,6 +69,15 @@ class LocalEngine:
             pool.shutdown(wait=True, cancel_futures=True)
         if ticks is not None:
             ticks.close()
+
+
+def _context() -> SpawnContext | ForkServerContext:
+    """How workers are started. The server is a fresh Python, so a fork of it is as safe as a spawned process."""
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["seedbed.engine.preload"])
+    return context
 
 
 def _follow(futures: list[Future[object]], ticks: Queue[float], bar: Bar) -> None:
@@ -105,10 +101,12 @@ def _follow(futures: list[Future[object]], ticks: Queue[float], bar: Bar) -> Non
 _ticks: Queue[float] | None = None
 
 
-def _begin(ticks: Queue[float]) -> None:
-    """In a new worker: leave Ctrl-C to the parent, and do not outlive it."""
+def _begin(ticks: Queue[float], environment: dict[str, str]) -> None:
+    """In a new worker: leave Ctrl-C to the parent, do not outlive it, have its environment and not the server's."""
     global _ticks
     _ticks = ticks
+    os.environ.clear()
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from seedbed.core import optional
 from seedbed.core.errors import SeedbedError
-from seedbed.engine.contract import Result, Task, Tick
+from seedbed.engine.contract import Engine, Result, Task, Tick
 from seedbed.engine.progress import Bar
 
 RETRIES = 5
@@ -23,7 +23,7 @@ RETRIES = 5
 _PASSED_ON = ("NUMBA_CACHE_DIR", "OMP_NUM_THREADS", "PYTHONPATH")
 
 
-class RayEngine:
+class RayEngine(Engine):
     """Runs tasks on a Ray cluster, as many at once as it has cores.
 
     Args:
@@ -37,34 +37,23 @@ class RayEngine:
         self._ray: Any = None
         self._started_here = False
 
-    def run(
-        self,
-        function: Callable[[Task, Tick], Result],
-        tasks: Sequence[Task],
-        *,
-        label: str,
-        total: float,
-        unit: str,
-    ) -> list[Result]:
-        """See `Engine.run`. Raises SeedbedError when a task's workers keep dying; other errors come as they are."""
-        if not tasks:
-            return []
+    def spread(self, function: Callable[[Task, Tick], Result], tasks: Sequence[Task], bar: Bar) -> list[Result]:
+        """Raises SeedbedError when a task's workers keep dying; other errors come as they are."""
         ray = self._connected()
         ask = ray.remote(num_cpus=1, max_retries=RETRIES)(_work)
-        with Bar(label, total, unit) as bar:
-            waiting = {ask.remote(function, task): i for i, task in enumerate(tasks)}
-            results: dict[int, Result] = {}
-            try:
-                while waiting:
-                    done, _ = ray.wait(list(waiting), num_returns=1)
-                    result, amount = ray.get(done[0])
-                    results[waiting.pop(done[0])] = result
-                    bar.add(amount)
-            except ray.exceptions.RayTaskError as error:
-                raise cast(BaseException, error.cause) from error
-            except ray.exceptions.RayError as error:
-                mend = "See Ray's log for why; the same command goes on where this one was."
-                raise SeedbedError(label, f"its workers died {RETRIES + 1} times ({error})", mend) from error
+        waiting = {ask.remote(function, task): i for i, task in enumerate(tasks)}
+        results: dict[int, Result] = {}
+        try:
+            while waiting:
+                done, _ = ray.wait(list(waiting), num_returns=1)
+                result, amount = ray.get(done[0])
+                results[waiting.pop(done[0])] = result
+                bar.add(amount)
+        except ray.exceptions.RayTaskError as error:
+            raise cast(BaseException, error.cause) from error
+        except ray.exceptions.RayError as error:
+            mend = "See Ray's log for why; the same command goes on where this one was."
+            raise SeedbedError(bar.label, f"its workers died {RETRIES + 1} times ({error})", mend) from error
         return [results[i] for i in range(len(tasks))]
 
     def _connected(self) -> Any:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from seedbed.core.errors import RecipeError
+from seedbed.core import remote
+from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.core.parameters import Json
 from seedbed.pipeline.workplace import Workplace
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from seedbed.core.artifact import Artifact
+    from seedbed.curate.reading import Part
     from seedbed.curate.run import Curated
     from seedbed.pipeline.choose import Material
     from seedbed.recipe import Recipe, Stage
@@ -41,9 +42,13 @@ def run(
     """
     from seedbed.pipeline import preflight, reporting, workplace
 
+    workplace.check_engine(engine)
     given = tuple(inputs) or recipe.inputs
     if not given:
         raise RecipeError("inputs", "this recipe names no input", "Name files or folders.")
+    workplace.check_there("target", recipe.target)
+    if recipe.evaluate is not None:
+        workplace.check_there("evaluate.texts", recipe.evaluate.texts.values())
     recipe = dataclasses.replace(recipe, inputs=given)
     if check:
         preflight.check(recipe, given, out, workers)
@@ -97,8 +102,11 @@ def curate(
     check: bool = False,
 ) -> Curated:
     """The curate section alone. What the folder `published` kept is not dropped for a duplicate that came later."""
-    from seedbed.pipeline import data, preflight, reporting
+    from seedbed.pipeline import data, preflight, reporting, workplace
 
+    workplace.check_engine(engine)
+    if published is not None:
+        workplace.curated_at(published)
     given = tuple(inputs) or recipe.inputs
     if check:
         preflight.check(recipe, given, out, workers)
@@ -112,19 +120,29 @@ def read_part(recipe: Recipe, out: str | Path, shard: str, *, inputs: Sequence[s
     """Read the part `shard`, "3/16", of the input; parts may be read at the same time. Gives the shards read."""
     from seedbed.core.artifact import Store
     from seedbed.curate.forgotten import Forgotten
-    from seedbed.curate.reading import Part, read_part
+    from seedbed.curate.reading import read_part
     from seedbed.curate.sources import find_sources
     from seedbed.engine.local import LocalEngine
     from seedbed.pipeline import workplace
 
-    number, _, of = shard.partition("/")
-    if not (number.isdigit() and of.isdigit()):
-        raise RecipeError(f"--shard {shard}", "is no part of a whole", "Write it as 3/16.")
-    root = workplace.local(out)
+    part = part_of(shard)
+    if remote.is_remote(out):
+        mend = "Name a folder that all jobs share as --out; the run that follows may write to the store."
+        raise RecipeError(f"--shard {shard}", "parts of a run do not meet in a store", mend)
+    root = Path(out)
     sources, _ = find_sources(workplace.resolve(inputs), recipe.curate.readers)
     with contextlib.closing(LocalEngine(workers)) as engine:  # no lock: parts write different files
-        part = Part(int(number), int(of))
         return read_part(recipe.curate, sources, Store(root), engine, part, Forgotten.of(root))
+
+
+def part_of(shard: str) -> Part:
+    """The part that "3/16" names. Raises RecipeError where it is none."""
+    from seedbed.curate.reading import Part
+
+    number, _, of = shard.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise RecipeError(f"--shard {shard}", "is no part of a whole", "Parts count from 1: 3/16, up to 16/16.")
+    return Part(int(number), int(of))
 
 
 def tokenize(recipe: Recipe, out: str | Path, *, workers: int = 1) -> None:
@@ -141,8 +159,9 @@ def select(
     recipe: Recipe, out: str | Path, stage: Stage, *, budget_tokens: int, seed: int = 0, workers: int = 1
 ) -> Artifact:
     """Weights of one way to choose, on a folder that is curated."""
-    from seedbed.pipeline import choose
+    from seedbed.pipeline import choose, workplace
 
+    workplace.check_there("--target", recipe.target)
     with Workplace.open(out, workers) as place:
         place.remember_recipe(recipe)
         material = _material(place, recipe)
@@ -179,8 +198,11 @@ def train(
 
 def evaluate(model: Path, texts: Sequence[str], defaults: Recipe) -> dict[str, Json]:
     """{"bits_per_byte", "loss_nats_per_token", "tokens", "bytes"} of a model folder on files; nothing is left."""
-    from seedbed.pipeline import scoring
+    from seedbed.pipeline import scoring, workplace
 
+    if not model.is_dir():
+        raise SeedbedError(str(model), "there is no such folder", "Name a model folder, with config.json in it.")
+    workplace.check_there("--text", texts)
     return scoring.evaluate_files(model, texts, defaults)
 
 
@@ -188,5 +210,6 @@ def report(out: str | Path) -> Path:
     """Write report.html anew."""
     from seedbed.pipeline import reporting, workplace
 
+    workplace.read_index(out)  # a folder that holds nothing is not made
     with Workplace.open(out) as place:
         return reporting.report_into(place, workplace.read_recipe(out))

@@ -9,6 +9,7 @@ import contextlib
 import gzip
 import json
 import os
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO, cast
 import zstandard
 
 from seedbed import catalogue
-from seedbed.core import arrow
+from seedbed.core import arrow, remote
 from seedbed.core.artifact import Artifact, disk_error
 from seedbed.core.errors import RecipeError, SeedbedError, did_you_mean
 from seedbed.pipeline import workplace
@@ -54,17 +55,35 @@ def export(out: str | Path, target: str | Path, to: str = "jsonl.zst") -> dict[s
 
     Args:
         out: output folder of a curation, tokenised for a token format.
-        target: a new file or folder; documents go into one file if it ends in the format's name, else into a folder
-            with a file for each shard.
+        target: a new file or folder, here or in a store; documents go into one file if it ends in the format's name,
+            else into a folder with a file for each shard.
         to: "jsonl.zst", "jsonl.gz" or "jsonl", or a method of the shelf tokenize.exporters.
     """
     exporters = [path.rpartition(".")[2] for path in catalogue.on_shelf("tokenize.exporters")]
-    if to in exporters:
-        exporter = cast(Exporter, catalogue.build(Exporter, f"tokenize.exporters.{to}", "--to"))
-        return export_tokens(workplace.artifact_at(out, "tokens"), exporter, Path(target))
-    if to not in FORMATS:
+    if to not in (*exporters, *FORMATS):
         raise RecipeError("--to", f"there is no format {to!r}", did_you_mean(to, [*FORMATS, *exporters]))
-    return _export_documents(workplace.curated_at(out).kept, Path(target), to)
+    with _written(target) as goal:
+        if to in FORMATS:
+            return _export_documents(workplace.curated_at(out).kept, goal, to)
+        exporter = cast(Exporter, catalogue.build(Exporter, f"tokenize.exporters.{to}", "--to"))
+        return export_tokens(workplace.artifact_at(out, "tokens"), exporter, goal)
+
+
+@contextlib.contextmanager
+def _written(target: str | Path) -> Generator[Path, None, None]:
+    """Where to write; what is meant for a store is sent there once it is whole."""
+    if not remote.is_remote(target):
+        yield Path(target)
+        return
+    url = remote.url_of(target).rstrip("/")
+    with tempfile.TemporaryDirectory(prefix="seedbed-") as folder:
+        goal = Path(folder) / url.rpartition("/")[2]
+        yield goal
+        if goal.is_file():
+            remote.send(goal, url)
+        else:
+            for file in sorted(path for path in goal.rglob("*") if path.is_file()):
+                remote.send(file, remote.inside(url, file.relative_to(goal).as_posix()))
 
 
 def _export_documents(kept: Artifact, goal: Path, to: str) -> dict[str, int]:

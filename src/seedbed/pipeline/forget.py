@@ -75,9 +75,9 @@ def asked_for(file: str | Path) -> tuple[str, ...]:
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise SeedbedError(
-            str(file), f"cannot be read ({error})", "Give a text file with a URL or id a line."
-        ) from error
+        said = (error.strerror or str(error)) if isinstance(error, OSError) else "it is no UTF-8 text"
+        mend = "Give a text file with a URL or id a line."
+        raise SeedbedError(str(file), f"cannot be read ({said})", mend) from error
     asked = tuple(dict.fromkeys(line.strip() for line in lines if line.strip() and not line.strip().startswith("#")))
     if not asked:
         raise SeedbedError(str(file), "names nothing to forget", "Write a URL or an id a line.")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from seedbed.core import remote
 from seedbed.core.errors import SeedbedError
 from seedbed.core.units import duration, human
 from seedbed.curate.contract import Filter
@@ -99,7 +100,7 @@ def check(recipe: Recipe, inputs: Sequence[str], out: str | Path, workers: int =
     memory = needs.documents * DECIDE_BYTES_PER_DOCUMENT + _processes(workers) * WORKER_BYTES
     for problem in refusals(out, needs.disk_bytes, memory, (free_disk(out), free_memory())):
         mend = "Make room, take less input or fewer --workers; --no-check starts all the same."
-        raise SeedbedError(str(out), problem, mend)
+        raise SeedbedError(remote.url_of(out), problem, mend)
 
 
 def refusals(out: str | Path, disk: float, memory: float, free: tuple[int, int]) -> Iterator[str]:

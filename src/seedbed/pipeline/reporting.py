@@ -74,6 +74,7 @@ def _collect(out: Path, recipe: Recipe) -> ReportData:
         kept=reporting_curation.kept_examples(story),
         duplicates=tuple(reporting_curation.duplicate_pairs(story)),
         language_drops=reporting_quality.language_drops(story),
+        cuts=tuple(reporting_quality.cuts(story)),
         duplicate_searches=tuple(reporting_quality.duplicate_searches(story, out)),
         benchmarks=reporting_quality.benchmark_leaks(story),
         provenance=_provenance(out, recipe, index),

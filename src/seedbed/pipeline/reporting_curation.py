@@ -15,8 +15,10 @@ import pyarrow as pa
 from seedbed.core import arrow
 from seedbed.core.artifact import Artifact
 from seedbed.core.nouns import DocumentBatch
-from seedbed.curate.by_language import failures, in_language
+from seedbed.curate.by_language import failures, in_language, of_filter
 from seedbed.curate.contract import Filter, Rule
+from seedbed.curate.edits.mask_personal_data import MaskPersonalData
+from seedbed.curate.edits.mask_secrets import MaskSecrets
 from seedbed.curate.plan import CuratePlan
 from seedbed.curate.replay import document_ids
 from seedbed.curate.run import Curated
@@ -26,6 +28,7 @@ from seedbed.report.data import Distribution, DuplicatePair, Example, Funnel, Lo
 PER_REASON, N_KEPT, N_PAIRS, N_GROUPS = 2, 4, 2, 12
 EXCERPT_CHARS = 420
 LIKENESS_WORDS = 20_000
+NO_ADDRESS = "no address"
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 IntArray = npt.NDArray[np.int64]
@@ -64,12 +67,13 @@ class Story:
         identifier = self.plan.identifier
         return self.curated.signals[identifier.name()].table(["language"]) if identifier else None
 
+    def language_of(self, row: int) -> str:
+        """As it was measured; empty where it was not."""
+        return str(cast(Any, self.languages.column("language"))[row].as_py()) if self.languages is not None else ""
+
     def in_language_of(self, row: int, step: Filter) -> Filter:
         """The filter with the thresholds that hold in the language of a document."""
-        if self.languages is None:
-            return step
-        language = str(cast(Any, self.languages.column("language"))[row].as_py())
-        return in_language(step, language, self.plan.by_language)
+        return in_language(step, self.language_of(row), self.plan.by_language) if self.languages is not None else step
 
     def dropped_for(self, reason: str) -> IntArray:
         """Rows dropped with this first reason."""
@@ -157,11 +161,11 @@ def _sources(story: Story) -> tuple[str, tuple[Share, ...]]:
     for rows in _rows(story.curated.read, ["url", "source"]):
         for url, source in zip(arrow.strings(rows, "url"), arrow.strings(rows, "source"), strict=True):
             site, _, path = (url or "").partition("://")[2].partition("/")
-            sites.append(site)
+            sites.append(site or NO_ADDRESS)
             folders.append(path.partition("/")[0] if "/" in path else "/")
             files.append(source or "")
     known = set(sites)
-    if known <= {""}:
+    if known <= {NO_ADDRESS}:
         return "file", shares(files, story.kept)
     if len(known) == 1:
         return f"folder of {sites[0]}", shares(folders, story.kept)
@@ -192,11 +196,14 @@ def distributions(story: Story) -> Iterator[Distribution]:
         table = story.curated.signals[step.name()].table()
         broken = failures(step, table, story.languages, story.plan.by_language)
         signals = {signal.name: signal for signal in step.signals}
+        own = of_filter(step, story.plan.by_language)
         for rule in step.rules:
-            if rule.side == "in" or getattr(step, rule.name) is None or signals[rule.signal].kind == "text":
+            elsewhere = tuple((name, _limit(found[rule.name])) for name, found in own.items() if rule.name in found)
+            threshold = _limit(getattr(step, rule.name)) if rule.side != "in" else None
+            is_on = threshold is not None or any(limit is not None for _, limit in elsewhere)
+            if rule.side == "in" or not is_on or signals[rule.signal].kind == "text":
                 continue
-            threshold = float(getattr(step, rule.name))
-            drawn = bins.binned(arrow.numpy(table, rule.signal), threshold, rule.side)
+            drawn = bins.binned(arrow.numpy(table, rule.signal), threshold, rule.side, broken[rule.name])
             yield Distribution(
                 step=step.name(),
                 rule=rule.name,
@@ -206,12 +213,18 @@ def distributions(story: Story) -> Iterator[Distribution]:
                 threshold=threshold,
                 edges=drawn.edges,
                 counts=drawn.counts,
+                broken_counts=drawn.broken,
                 scale=drawn.scale,
                 documents=table.num_rows,
                 broken=int(broken[rule.name].sum()),
                 decided=len(story.dropped_for(f"{step.name()}.{rule.name}")),
                 outside=drawn.outside,
+                elsewhere=elsewhere,
             )
+
+
+def _limit(threshold: float | None) -> float | None:
+    return None if threshold is None else float(threshold)
 
 
 def dropped_examples(story: Story) -> Iterator[Example]:
@@ -222,7 +235,7 @@ def dropped_examples(story: Story) -> Iterator[Example]:
         wanted = [row for rows in chosen.values() for row in rows]
         if not wanted:
             continue
-        found = _examples(story.text_measured_by(step.name()), wanted)
+        found = _examples(story, story.text_measured_by(step.name()), wanted)
         values = story.curated.signals[step.name()].table()
         for rule, rows in chosen.items():
             for row in rows:
@@ -237,7 +250,7 @@ def dropped_examples(story: Story) -> Iterator[Example]:
 def kept_examples(story: Story) -> tuple[Example, ...]:
     """A few kept documents, as they are kept."""
     rows = story.some(np.flatnonzero(story.kept), N_KEPT)
-    found = _examples(story.curated.final, rows)
+    found = _examples(story, story.curated.final, rows)
     return tuple(found[row] for row in rows)
 
 
@@ -248,7 +261,7 @@ def duplicate_pairs(story: Story) -> Iterator[DuplicatePair]:
         lost = story.dropped_for(f"{step.name()}.duplicate")
         for row in story.some(lost, N_PAIRS):
             at = _survivor(story, survivors, row)
-            both = _examples(story.text_measured_by(step.name()), [row, at])
+            both = _examples(story, story.text_measured_by(step.name()), [row, at])
             texts = _texts(story.text_measured_by(step.name()), [row, at])
             same = (survivors[lost] == survivors[row]).all(axis=1)
             yield DuplicatePair(
@@ -288,18 +301,30 @@ def _finding(step: Filter, rule: Rule, value: float | str) -> str:
     return f"{name}: {measured}; {'at least' if rule.side == 'min' else 'at most'} {limit} is kept"
 
 
-def _examples(documents: Artifact, rows: Iterable[int]) -> dict[int, Example]:
+def _examples(story: Story, documents: Artifact, rows: Iterable[int]) -> dict[int, Example]:
     """Row -> the document there."""
+    fetched = dict(_fetch(documents, rows))
+    shown = masked(story.plan, [found["text"] or "" for found in fetched.values()])
     return {
         row: Example(
             id=cast(bytes, found["id"]).hex(),
             url=found["url"] or found["source"] or "",
             language=found["language"] or "",
-            excerpt=wording.excerpt(found["text"] or "", EXCERPT_CHARS),
+            measured_language=story.language_of(row),
+            excerpt=wording.excerpt(text, EXCERPT_CHARS),
             n_chars=len(found["text"] or ""),
         )
-        for row, found in _fetch(documents, rows)
+        for (row, found), text in zip(fetched.items(), shown, strict=True)
     }
+
+
+def masked(plan: CuratePlan, texts: list[str]) -> list[str]:
+    """What the recipe masks is masked in examples too, of any text version: pages are handed on."""
+    for step in plan.steps:
+        if texts and isinstance(step, MaskPersonalData | MaskSecrets):
+            edited = step.edit(DocumentBatch.of(texts)).texts
+            texts = cast("list[str]", cast(Any, edited).to_pylist())
+    return texts
 
 
 def _texts(documents: Artifact, rows: Iterable[int]) -> dict[int, str]:

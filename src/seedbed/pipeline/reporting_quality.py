@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +20,7 @@ from seedbed.pipeline.reporting_curation import Story
 from seedbed.report.data import (
     BenchmarkItem,
     BenchmarkLeaks,
+    Cut,
     DuplicateGroup,
     DuplicateSearch,
     DuplicateStratum,
@@ -51,6 +53,25 @@ def _place(story: Story, rule: str) -> int:
     steps = [step.name() for step in story.plan.steps]
     step = rule.partition(".")[0]
     return steps.index(step) if step in steps else len(steps)
+
+
+def cuts(story: Story) -> Iterator[Cut]:
+    """What every edit and passage deduper took out of texts, by kind, where it tells."""
+    for step, text in story.curated.texts.items():
+        passages, n_bytes, holders = Counter[str](), Counter[str](), dict[str, set[int]]()
+        start = 0
+        for shard in text.shards():
+            spans = arrow.read_parquet(text.path / shard.name.replace("part-", "spans-", 1))
+            rows, sizes = (arrow.numpy(spans, "row") + start, arrow.numpy(spans, "end") - arrow.numpy(spans, "start"))
+            kinds = cast("list[str]", arrow.strings(spans, "kind"))
+            for row, size, kind in zip(rows.tolist(), sizes.tolist(), kinds, strict=True):
+                passages[kind] += 1
+                n_bytes[kind] += size
+                holders.setdefault(kind, set()).add(row)
+            start += arrow.n_rows(shard)
+        for kind in sorted(passages):
+            left = sum(bool(story.kept[row]) for row in holders[kind])
+            yield Cut(step.rpartition(".")[2], kind, passages[kind], n_bytes[kind], len(holders[kind]), left)
 
 
 def duplicate_searches(story: Story, out: Path) -> Iterator[DuplicateSearch]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
+from seedbed.core import remote
 from seedbed.core.artifact import Artifact, Store, write_text
 from seedbed.core.errors import SeedbedError
 from seedbed.core.parameters import Json
@@ -114,6 +115,8 @@ def _leaves(tree: Json) -> Iterator[str]:
 
 def _store(out: str | Path) -> Store:
     root = workplace.local(out)
-    if not (root / "artifacts").is_dir():
-        raise SeedbedError(str(out), "this is not an output folder of Seedbed", "Name the folder given as --out.")
-    return Store(root)
+    store = Store(root) if (root / "artifacts").is_dir() else None
+    if store is None or not (store.all() or unfinished(store)):
+        mend = "Name the folder given as --out."
+        raise SeedbedError(remote.url_of(out), "this is not an output folder of Seedbed", mend)
+    return store

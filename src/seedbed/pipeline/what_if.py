@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seedbed import recipe as recipes
-from seedbed.core import arrow
+from seedbed.core import arrow, remote
 from seedbed.core.artifact import Artifact, Store
 from seedbed.core.errors import RecipeError
 from seedbed.core.parameters import Json
@@ -115,12 +115,13 @@ class WhatIf:
 
     def save(self, file: str | Path) -> None:
         """Write the new recipe, as JSON or, with the ending .yaml, as YAML."""
-        target = Path(file)
-        if target.suffix == ".json":
-            text = json.dumps(self.recipe, indent=1, ensure_ascii=False) + "\n"
-        else:
-            text = recipes.dump_yaml(self.recipe)
-        target.write_text(text, encoding="utf-8")
+        Path(file).write_text(self.saved(Path(file).suffix), encoding="utf-8")
+
+    def saved(self, suffix: str) -> str:
+        """The new recipe as a file with this ending holds it."""
+        if suffix == ".json":
+            return json.dumps(self.recipe, indent=1, ensure_ascii=False) + "\n"
+        return recipes.dump_yaml(self.recipe)
 
 
 def what_if(out: str | Path, settings: Mapping[str, Json]) -> WhatIf:
@@ -263,7 +264,8 @@ def _beginnings(curated: Curated, method: str, rows: Sequence[int]) -> Iterator[
 def _command(out: str | Path, settings: Mapping[str, Json]) -> str:
     pairs = ((path, value if isinstance(value, str) else json.dumps(value)) for path, value in settings.items())
     sets = " ".join(f"--set {shlex.quote(f'{path}={value}')}" for path, value in pairs)
-    return f"seedbed run {shlex.quote(str(out))} {sets} --out {shlex.quote(str(out))}"
+    folder = shlex.quote(remote.url_of(out))
+    return f"seedbed run {folder} {sets} --out {folder}"
 
 
 def _refuse_what_must_run(out: str | Path, curated: Curated, old: Recipe, new: Recipe) -> None:

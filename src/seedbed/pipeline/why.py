@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from seedbed.core import arrow
+from seedbed.core import arrow, remote
 from seedbed.core.artifact import Artifact
 from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.core.parameters import Json
@@ -159,7 +159,7 @@ def why(out: str | Path, document: str) -> Life:
     event = lookup.event_of(artifacts, document)
     if event is None:
         mend = "Give an id in hex (or its beginning), or a URL, of a document that was read."
-        raise SeedbedError(document, f"no document in {out} has this id or URL", mend)
+        raise SeedbedError(document, f"no document in {remote.url_of(out)} has this id or URL", mend)
     return _life_of_event(event)
 
 

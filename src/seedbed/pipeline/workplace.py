@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Generator, Mapping, Sequence
+import socket
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +14,7 @@ from seedbed import recipe as recipes
 from seedbed import sample
 from seedbed.core import remote
 from seedbed.core.artifact import Artifact, Store, write_text
-from seedbed.core.errors import SeedbedError
+from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.core.mirror import Mirror
 from seedbed.core.parameters import Json
 from seedbed.curate.run import Curated
@@ -21,6 +22,9 @@ from seedbed.engine.contract import Engine
 from seedbed.engine.local import LocalEngine
 from seedbed.engine.ray import RayEngine
 from seedbed.recipe import Recipe
+
+ANSWER_SECONDS = 10.0
+"""How long a cluster may take to answer at its address."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Workplace:
             workers: processes at once.
             engine: `local`, `ray` (a cluster of this machine) or `ray:ADDRESS` (a running one; `ray:auto`).
         """
+        check_engine(engine)
         mirror = Mirror(str(out)) if remote.is_remote(out) else None
         if mirror is not None:
             mirror.pull()
@@ -81,13 +86,38 @@ def local(out: str | Path) -> Path:
     return mirror.local
 
 
+def check_engine(name: str) -> None:
+    """Raises RecipeError for an engine that there is not, SeedbedError for a cluster that does not answer."""
+    kind, _, address = name.partition(":")
+    if kind not in ("local", "ray") or (kind == "local" and name != kind):
+        raise RecipeError(f"--engine {name}", "there is no such engine", "Known: local, ray, ray:HOST:PORT, ray:auto.")
+    host, _, port = address.rpartition(":")
+    if address in ("", "auto") or "://" in address:
+        return
+    if not host or not port.isdecimal() or int(port) >= 1 << 16:
+        raise RecipeError(f"--engine {name}", f"{address!r} is no address of a cluster", "Write ray:HOST:PORT.")
+    try:
+        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+    except OSError as error:
+        mend = "Start a cluster there with `ray start --head`, or leave the address away to have one on this machine."
+        raise SeedbedError(
+            f"--engine {name}", f"no cluster answers at {address} ({error.strerror or error})", mend
+        ) from error
+
+
 def _engine(name: str, root: Path, workers: int) -> LocalEngine | RayEngine:
     kind, _, address = name.partition(":")
-    if kind == "ray":
-        return RayEngine(root, address, workers)
-    if name != "local":
-        raise SeedbedError("engine", f"there is no engine {name!r}", "Known: local, ray, ray:ADDRESS.")
-    return LocalEngine(workers)
+    return RayEngine(root, address, workers) if kind == "ray" else LocalEngine(workers)
+
+
+def given(out: str | Path, name: str | Path) -> Path:
+    """An artifact or model folder that was named: of this output folder, of another place here, or in a store."""
+    known = remote.inside(out, "")
+    is_here = remote.is_remote(out) and remote.url_of(name).startswith(known)
+    folder = local(out) / remote.url_of(name).removeprefix(known) if is_here else local(name)
+    if not folder.is_dir():
+        raise SeedbedError(remote.url_of(name), "there is no such folder", "Name one that a verb printed.")
+    return folder
 
 
 def read_index(out: str | Path, *, missing_is_empty: bool = False) -> dict[str, Json]:
@@ -98,7 +128,7 @@ def read_index(out: str | Path, *, missing_is_empty: bool = False) -> dict[str, 
     if missing_is_empty:
         return {}
     raise SeedbedError(
-        str(out), "this is not the output folder of a finished step", "Run `seedbed curate` there first."
+        remote.url_of(out), "this is not the output folder of a finished step", "Run `seedbed curate` there first."
     )
 
 
@@ -124,7 +154,7 @@ def read_recipe_tree(out: str | Path) -> dict[str, Json]:
     file = local(out) / "recipe.json"
     if not file.exists():
         raise SeedbedError(
-            str(out), "there is no recipe.json here", "Name the folder given as --out to a finished run."
+            remote.url_of(out), "there is no recipe.json here", "Name the folder given as --out to a finished run."
         )
     return cast("dict[str, Json]", json.loads(file.read_text(encoding="utf-8")))
 
@@ -142,8 +172,17 @@ def artifact_at(out: str | Path, role: str) -> Artifact:
 def _role(out: str | Path, role: str) -> Json:
     index = read_index(out)
     if role not in index:
-        raise SeedbedError(str(out), f"there is no {role} here yet", f"Here so far: {', '.join(sorted(index))}.")
+        raise SeedbedError(
+            remote.url_of(out), f"there is no {role} here yet", f"Here so far: {', '.join(sorted(index))}."
+        )
     return index[role]
+
+
+def check_there(field: str, names: Iterable[str]) -> None:
+    """Raises SeedbedError for a file or folder of this machine that is not there; before anything is made."""
+    for path in resolve([name for name in names if not remote.is_remote(name)]):
+        if not path.exists() or str(path) == ".":
+            raise SeedbedError(field, f"there is no file or folder {str(path)!r}", "Check the path.")
 
 
 def resolve(names: Sequence[str]) -> list[Path]:

@@ -9,13 +9,8 @@ from seedbed.curate.filters.domain_signals import DomainSignals
 from seedbed.curate.filters.gopher_quality import GopherQuality
 from seedbed.curate.filters.size import Size
 from seedbed.curate.plan import CuratePlan
-from seedbed.curate.readers.html import Html
-from seedbed.curate.readers.jsonl import Jsonl
-from seedbed.curate.readers.parquet import Parquet
-from seedbed.curate.readers.text import Text
-from seedbed.curate.readers.warc import Warc
-from seedbed.curate.survivors.longest import Longest
 from seedbed.recipe import Recipe
+from seedbed.recipes._pages import pages
 
 HOSTS = (
     "stackoverflow.com",
@@ -28,19 +23,13 @@ HOSTS = (
 
 def curation() -> CuratePlan:
     """Code in a page that also explains it, in any language; symbols and long names do not count against it."""
-    return CuratePlan(
-        readers=(Warc(), Html(), Jsonl(), Parquet(), Text()),
-        extractor=RichContent(),
-        steps=(
-            Size(min_bytes=200),
-            DomainSignals(min_code_blocks=1, min_code_bytes=0.05, hosts=HOSTS),
-            GopherQuality(
-                max_symbol_ratio=None, max_average_word_length=15.0, min_alphabetic_words=0.5, min_stop_words=1
-            ),
-            Exact(),
-            Minhash(),
-        ),
-        survivors=(Longest(),),
+    return pages(
+        RichContent(),
+        Size(min_bytes=200),
+        DomainSignals(min_code_blocks=1, min_code_bytes=0.05, hosts=HOSTS),
+        GopherQuality(max_symbol_ratio=None, max_average_word_length=15.0, min_alphabetic_words=0.5, min_stop_words=1),
+        Exact(),
+        Minhash(),
     )
 
 

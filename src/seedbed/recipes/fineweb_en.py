@@ -13,32 +13,23 @@ from seedbed.curate.filters.gopher_repetition import GopherRepetition
 from seedbed.curate.filters.language import Language
 from seedbed.curate.filters.size import Size
 from seedbed.curate.plan import CuratePlan
-from seedbed.curate.readers.html import Html
-from seedbed.curate.readers.jsonl import Jsonl
-from seedbed.curate.readers.parquet import Parquet
-from seedbed.curate.readers.text import Text
-from seedbed.curate.readers.warc import Warc
-from seedbed.curate.survivors.longest import Longest
 from seedbed.recipe import Recipe
+from seedbed.recipes._pages import pages
 
 
 def curation() -> CuratePlan:
     """The steps in FineWeb's order; C4 without its rule on terminal punctuation, as FineWeb has it."""
-    return CuratePlan(
-        readers=(Warc(), Html(), Jsonl(), Parquet(), Text()),
-        extractor=MainContent(),
-        steps=(
-            Size(),
-            Language(),
-            GopherRepetition(),
-            GopherQuality(),
-            C4Lines(dialect="datatrove", terminal_punctuation=False, min_words_per_line=3),
-            C4Quality(min_sentences=5),
-            FinewebQuality(),
-            Exact(),
-            Minhash(),
-        ),
-        survivors=(Longest(),),
+    return pages(
+        MainContent(),
+        Size(),
+        Language(),
+        GopherRepetition(),
+        GopherQuality(),
+        C4Lines(dialect="datatrove", terminal_punctuation=False, min_words_per_line=3),
+        C4Quality(min_sentences=5),
+        FinewebQuality(),
+        Exact(),
+        Minhash(),
     )
 
 

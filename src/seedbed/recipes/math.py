@@ -10,13 +10,8 @@ from seedbed.curate.filters.gopher_quality import GopherQuality
 from seedbed.curate.filters.language import Language
 from seedbed.curate.filters.size import Size
 from seedbed.curate.plan import CuratePlan
-from seedbed.curate.readers.html import Html
-from seedbed.curate.readers.jsonl import Jsonl
-from seedbed.curate.readers.parquet import Parquet
-from seedbed.curate.readers.text import Text
-from seedbed.curate.readers.warc import Warc
-from seedbed.curate.survivors.longest import Longest
 from seedbed.recipe import Recipe
+from seedbed.recipes._pages import pages
 
 HOSTS = (
     "math.stackexchange.com",
@@ -31,18 +26,14 @@ HOSTS = (
 
 def curation() -> CuratePlan:
     """Few formulas are no mathematics, mere formulas no text; symbols do not count against a page as in prose."""
-    return CuratePlan(
-        readers=(Warc(), Html(), Jsonl(), Parquet(), Text()),
-        extractor=RichContent(),
-        steps=(
-            Size(min_bytes=200),
-            Language(),
-            DomainSignals(min_formulas=3, max_formula_bytes=0.5, hosts=HOSTS),
-            GopherQuality(max_symbol_ratio=None, min_alphabetic_words=0.5, min_stop_words=1),
-            Exact(),
-            Minhash(),
-        ),
-        survivors=(Longest(),),
+    return pages(
+        RichContent(),
+        Size(min_bytes=200),
+        Language(),
+        DomainSignals(min_formulas=3, max_formula_bytes=0.5, hosts=HOSTS),
+        GopherQuality(max_symbol_ratio=None, min_alphabetic_words=0.5, min_stop_words=1),
+        Exact(),
+        Minhash(),
     )
 
 

@@ -10,13 +10,8 @@ from seedbed.curate.filters.gopher_quality import GopherQuality
 from seedbed.curate.filters.language import Language
 from seedbed.curate.filters.size import Size
 from seedbed.curate.plan import CuratePlan
-from seedbed.curate.readers.html import Html
-from seedbed.curate.readers.jsonl import Jsonl
-from seedbed.curate.readers.parquet import Parquet
-from seedbed.curate.readers.text import Text
-from seedbed.curate.readers.warc import Warc
-from seedbed.curate.survivors.longest import Longest
 from seedbed.recipe import Recipe
+from seedbed.recipes._pages import pages
 
 HOSTS = (
     "stackexchange.com",
@@ -30,18 +25,14 @@ HOSTS = (
 
 def curation() -> CuratePlan:
     """A question and an answer in the page, or a host that holds nothing else; short pages are kept."""
-    return CuratePlan(
-        readers=(Warc(), Html(), Jsonl(), Parquet(), Text()),
-        extractor=RichContent(),
-        steps=(
-            Size(min_bytes=200),
-            Language(),
-            DomainSignals(min_questions=1, min_answers=1, hosts=HOSTS),
-            GopherQuality(min_words=30),
-            Exact(),
-            Minhash(),
-        ),
-        survivors=(Longest(),),
+    return pages(
+        RichContent(),
+        Size(min_bytes=200),
+        Language(),
+        DomainSignals(min_questions=1, min_answers=1, hosts=HOSTS),
+        GopherQuality(min_words=30),
+        Exact(),
+        Minhash(),
     )
 
 

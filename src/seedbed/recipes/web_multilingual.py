@@ -15,6 +15,7 @@ from seedbed.curate.dedup.minhash import Minhash
 from seedbed.curate.dedup.url import Url
 from seedbed.curate.edits.mask_personal_data import MaskPersonalData
 from seedbed.curate.edits.mask_secrets import MaskSecrets
+from seedbed.curate.extractors.main_content import MainContent
 from seedbed.curate.filters.fineweb_quality import FinewebQuality
 from seedbed.curate.filters.gopher_quality import GopherQuality
 from seedbed.curate.filters.gopher_repetition import GopherRepetition
@@ -22,7 +23,7 @@ from seedbed.curate.filters.language import Language
 from seedbed.curate.filters.size import Size
 from seedbed.curate.plan import CuratePlan
 from seedbed.recipe import Recipe
-from seedbed.recipes import fineweb_en
+from seedbed.recipes._pages import pages
 
 UNSPACED = ("zh", "wuu", "yue", "ja", "my", "th", "lo", "km")
 """Languages written without spaces between words."""
@@ -45,7 +46,8 @@ def by_language() -> ByLanguage:
 
 def curation() -> CuratePlan:
     """Every language that is identified is kept, at cc_net's threshold (Wenzek et al. 2019, arXiv 1911.00359)."""
-    steps = (
+    plan = pages(
+        MainContent(),
         Size(),
         Language(languages=None, min_language_score=0.5),
         GopherRepetition(words="scripts"),
@@ -57,7 +59,7 @@ def curation() -> CuratePlan:
         MaskSecrets(),
         MaskPersonalData(),
     )
-    return dataclasses.replace(fineweb_en.curation(), steps=steps, by_language=by_language())
+    return dataclasses.replace(plan, by_language=by_language())
 
 
 def recipe() -> Recipe:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from seedbed.curate.dedup.exact import Exact
 from seedbed.curate.dedup.minhash import Minhash
 from seedbed.curate.dedup.url import Url
 from seedbed.curate.edits.mask_personal_data import MaskPersonalData
 from seedbed.curate.edits.mask_secrets import MaskSecrets
+from seedbed.curate.extractors.main_content import MainContent
 from seedbed.curate.filters.chinese_web_text import ChineseWebText
 from seedbed.curate.filters.language import Language
 from seedbed.curate.filters.size import Size
 from seedbed.curate.plan import CuratePlan
 from seedbed.recipe import Recipe
-from seedbed.recipes import fineweb_en
+from seedbed.recipes._pages import pages
 
 
 def curation() -> CuratePlan:
     """Its model-free rules. Rules on words are left out: they were made for languages with spaces."""
-    steps = (
+    return pages(
+        MainContent(),
         Size(),
         Language(languages=("zh",)),
         ChineseWebText(),
@@ -29,7 +29,6 @@ def curation() -> CuratePlan:
         MaskSecrets(),
         MaskPersonalData(),
     )
-    return dataclasses.replace(fineweb_en.curation(), steps=steps)
 
 
 def recipe() -> Recipe:

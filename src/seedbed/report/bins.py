@@ -1,8 +1,8 @@
 """Bins for a histogram that a threshold is drawn into: the threshold always lies on an edge between two bins.
 
-The drawn range is that of the middle 99 % of the values, stretched to show the threshold; what lies beyond it is
-counted as outside. Counts with a long tail get edges that grow by factors of 1 + value. Edges between whole numbers
-stand at x.5, one of them on the failing side of the threshold.
+The drawn range is that of the middle 99 % of the values, stretched to show the threshold and half of what breaks the
+rule; what lies beyond it is counted as outside. Counts with a long tail get edges that grow by factors of 1 + value.
+Edges between whole numbers stand at x.5, one of them on the failing side of the threshold.
 """
 
 from __future__ import annotations
@@ -19,24 +19,32 @@ BINS = 36
 
 @dataclasses.dataclass(frozen=True)
 class Bins:
-    """A histogram. `outside` counts values left and right of the edges."""
+    """A histogram: `broken` counts what breaks the rule in each bin, `outside` values left and right of the edges."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
     scale: Literal["linear", "log"]
     outside: tuple[int, int]
+    broken: tuple[int, ...] = ()
 
 
-def binned(values: npt.NDArray[Any], threshold: float | None, side: Literal["min", "max"]) -> Bins:
-    """Bins of the finite values; none where there are no values."""
+def binned(
+    values: npt.NDArray[Any], threshold: float | None, side: Literal["min", "max"], breaks: npt.NDArray[np.bool_]
+) -> Bins:
+    """Bins of the finite values, of which some break the rule; none where there are no values."""
     all_values: FloatArray = np.asarray(values, np.float64)
-    found: FloatArray = all_values[np.isfinite(all_values)]
+    is_number = np.isfinite(all_values)
+    found: FloatArray = all_values[is_number]
+    breaks = np.asarray(breaks, np.bool_)[is_number]
     if not len(found):
         return Bins((), (), "linear", (0, 0))
     middle = np.quantile(found, [0.005, 0.5, 0.995])
     low, high = float(middle[0]), float(middle[2])
     if threshold is not None:
         low, high = min(low, threshold), max(high, threshold)
+    if breaks.any():
+        typical_break = float(np.median(found[breaks]))
+        low, high = min(low, typical_break), max(high, typical_break)
     is_whole = bool(np.all(found == np.round(found)))
     scale: Literal["linear", "log"] = "linear"
     typical = max(float(middle[1]), 1.0)
@@ -52,8 +60,9 @@ def binned(values: npt.NDArray[Any], threshold: float | None, side: Literal["min
     index = np.where(found == edges[-1], len(edges) - 2, index)
     inside = (index >= 0) & (index < len(edges) - 1)
     counts = np.bincount(index[inside], minlength=len(edges) - 1)
+    broken = np.bincount(index[inside & breaks], minlength=len(edges) - 1)
     outside = (int((index < 0).sum()), int((index >= len(edges) - 1).sum()))
-    return Bins(tuple(edges.tolist()), tuple(counts.tolist()), scale, outside)
+    return Bins(tuple(edges.tolist()), tuple(counts.tolist()), scale, outside, tuple(broken.tolist()))
 
 
 def _between_whole_numbers(edges: FloatArray, low: float, high: float, side: Literal["min", "max"]) -> FloatArray:

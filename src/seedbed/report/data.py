@@ -128,9 +128,11 @@ class Distribution:
         side: "min" drops below the threshold, "max" above.
         threshold: None where the rule is switched off.
         edges, counts: bins in the signal's own unit; edges are one more than counts.
+        broken_counts: of each bin, the documents that break the rule by the threshold of their own language.
         scale: "log" where the edges grow by factors of 1 + value.
         documents, broken, decided: measured, breaking this rule, and dropped with this rule as first reason.
         outside: how many values lie left and right of the drawn range.
+        elsewhere: (language, its own threshold), None where the rule is off in it.
     """
 
     step: str
@@ -141,11 +143,13 @@ class Distribution:
     threshold: float | None
     edges: tuple[float, ...]
     counts: tuple[int, ...]
+    broken_counts: tuple[int, ...]
     scale: Literal["linear", "log"]
     documents: int
     broken: int
     decided: int
     outside: tuple[int, int] = (0, 0)
+    elsewhere: tuple[tuple[str, float | None], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,6 +157,8 @@ class Example:
     """One document, with what decided its fate.
 
     Args:
+        language: as the document itself says, or empty.
+        measured_language: as it was identified, or empty.
         reason: the first failing rule; empty for a kept document.
         finding: the measured value against the threshold, in words; or empty.
         also: further rules that it breaks.
@@ -166,6 +172,7 @@ class Example:
     reason: str = ""
     finding: str = ""
     also: tuple[str, ...] = ()
+    measured_language: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +203,24 @@ class LanguageDrops:
 
     languages: tuple[Share, ...]
     rules: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """Passages of one kind that one step cut or masked, in documents that were kept and that were not.
+
+    Args:
+        kind: what it was: an e-mail address, a repeated line.
+        passages, n_bytes: how many, and how much text (UTF-8 bytes as the step met it).
+        documents, kept: documents that held some, and those of them that were kept.
+    """
+
+    step: str
+    kind: str
+    passages: int
+    n_bytes: int
+    documents: int
+    kept: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -360,6 +385,7 @@ class ReportData:
     kept: tuple[Example, ...] = ()
     duplicates: tuple[DuplicatePair, ...] = ()
     language_drops: LanguageDrops | None = None
+    cuts: tuple[Cut, ...] = ()
     duplicate_searches: tuple[DuplicateSearch, ...] = ()
     benchmarks: BenchmarkLeaks | None = None
     leaks: LeakCheck | None = None

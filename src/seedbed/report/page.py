@@ -52,6 +52,7 @@ def _environment() -> Environment:
         "duration": wording.seconds,
         "bytes": _bytes,
         "words": wording.rule_name,
+        "elsewhere": wording.thresholds_elsewhere,
         "shorten": wording.shorten,
     }
     cast(Any, environment).filters.update(filters)
@@ -99,6 +100,7 @@ def contents(data: ReportData) -> list[tuple[str, str]]:
         ("funnel", "What came in, and where it went", data.funnel),
         ("scores", "Measured values", any(of.counts for of in data.distributions)),
         ("languages", "Languages", data.language_drops),
+        ("cuts", "Cut or masked", data.cuts),
         ("duplicates", "Duplicates", data.duplicate_searches),
         ("benchmarks", "Benchmark items in the pool", data.benchmarks),
         ("documents", "Documents", data.dropped or data.kept or data.duplicates),

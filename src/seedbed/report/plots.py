@@ -143,17 +143,16 @@ def _smooth(tokens: np.ndarray[Any, Any], loss: np.ndarray[Any, Any], at: np.nda
 
 
 def histogram(of: Distribution, key: str, width: int = 300) -> Markup:
-    """The values of one rule; the part beyond the threshold in another colour. Heights are square roots of counts."""
+    """The values of one rule; those that break it in another colour. Heights are square roots of counts."""
     forth: Callable[[Any], Any] = (lambda x: np.log10(1 + np.maximum(x, -0.5))) if of.scale == "log" else np.asarray
 
     def draw(axes: Any) -> None:
         edges, heights = forth(np.asarray(of.edges, float)), np.sqrt(np.asarray(of.counts, float))
-        middles = (np.asarray(of.edges)[1:] + np.asarray(of.edges)[:-1]) / 2
         cut = of.threshold
-        broken = np.zeros(len(heights), bool) if cut is None else middles < cut if of.side == "min" else middles > cut
-        for part, colour in ((~broken, KEPT), (broken, DROPPED)):
-            if (heights * part).any():
-                axes.stairs(heights * part, edges, fill=True, color=colour, linewidth=0)
+        broken = np.sqrt(np.asarray(of.broken_counts, float))
+        for bars, colour in ((heights * (broken < heights), KEPT), (broken, DROPPED)):
+            if bars.any():
+                axes.stairs(bars, edges, fill=True, color=colour, linewidth=0)
         axes.set_ylim(0, max(float(heights.max(initial=0)), 1) * 1.22)
         axes.set_xlim(edges[0], edges[-1])
         axes.set_yticks([])

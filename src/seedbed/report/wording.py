@@ -91,6 +91,17 @@ def seconds(number: float | None) -> str:
     return "–" if number is None else units.duration(number)
 
 
+def thresholds_elsewhere(side: str, elsewhere: Sequence[tuple[str, float | None]]) -> str:
+    """'en: min 2; th and lo: off': the thresholds that differ by language, languages with the same one together."""
+    same: dict[float | None, list[str]] = {}
+    for language, threshold in elsewhere:
+        same.setdefault(threshold, []).append(language)
+    return "; ".join(
+        f"{listed(names)}: {'off' if threshold is None else f'{side} {plain(threshold)}'}"
+        for threshold, names in same.items()
+    )
+
+
 def rule_name(rule: str) -> str:
     """`max_repeated_5gram_chars` as words."""
     return rule.replace("_", " ")

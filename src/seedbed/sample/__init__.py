@@ -10,7 +10,6 @@ names the package, and each package belongs to one domain. `TARGET` is the domai
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 TARGET = "databases"
 EVAL_DOMAINS = (TARGET, "society", "graphics", "debian")
@@ -54,12 +53,3 @@ def heldout() -> dict[str, Path]:
     """Evaluation files by domain, the target domain first."""
     names = {domain: f"eval_{domain}.jsonl.gz" for domain in EVAL_DOMAINS} | {TARGET: "target_eval.jsonl.gz"}
     return {domain: _HERE / names[domain] for domain in EVAL_DOMAINS}
-
-
-def domain_of(url: str) -> str:
-    """The domain of a page of the sample, "other" for a URL of another origin.
-
-    >>> domain_of("https://docs.example.org/gimp-help-en/gimp-tool-crop.html")
-    'graphics'
-    """
-    return DOMAINS.get(urlsplit(url).path.strip("/").split("/", 1)[0], "other")

@@ -21,8 +21,8 @@ def files(folder: str, where: str) -> dict[str, Path]:
 
 
 def contents(folder: str, where: str) -> dict[str, Json]:
-    """Name -> hash of the file's content: what a fingerprint covers."""
-    return {name: hash_file(file) for name, file in files(folder, where).items()}
+    """Name -> hash of the file's content: what a fingerprint covers. Nothing for a folder without a name."""
+    return {name: hash_file(file) for name, file in files(folder, where).items()} if folder else {}
 
 
 def entries(file: Path) -> list[str]:

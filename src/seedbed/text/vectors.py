@@ -29,6 +29,12 @@ def between(data: Bytes, at: int, low: int, high: int) -> np.uint64:
     """Bit i: whether low <= data[at + i] <= high, for the 64 bytes from `at`; beyond the data no bit is set."""
     if at + BLOCK <= len(data):
         return _block_between(data, at, np.uint8(low), np.uint8(high - low))
+    return _tail_between(data, at, low, high)
+
+
+@leaf
+def _tail_between(data: Bytes, at: int, low: int, high: int) -> np.uint64:
+    """The same of fewer than 64 bytes; apart, so that the compiler writes the short way where it is asked for."""
     found = NONE
     for i in range(len(data) - at):
         found |= np.uint64(low <= data[at + i] <= high) << np.uint64(i)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,9 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from seedbed.core import arrow
 from seedbed.tokenize.contract import END_OF_TEXT
 
 if TYPE_CHECKING:
+    from seedbed.text.kernel import Bytes, Ints
     from seedbed.tokenize.byte_pairs import BytePairs
 
 
@@ -64,25 +65,22 @@ class Encoder:
         """The smallest little-endian type that holds every id."""
         return np.dtype("<u2" if self.vocab_size <= 1 << 16 else "<u4")
 
-    def encode(self, texts: list[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """(ids, offsets): text i is ids[offsets[i]:offsets[i+1]], its last id the end-of-text token.
+    def encode(self, data: Bytes, offsets: Ints) -> tuple[npt.NDArray[np.integer[Any]], Ints]:
+        """(ids, offsets) of texts given as (bytes, offsets): text i is ids[offsets[i]:offsets[i+1]], its last id the
+        end-of-text token.
 
         A special token that occurs as text is encoded as plain text: text cannot end a document.
         """
-        pieces = self._pieces(texts)
-        offsets = np.zeros(len(texts) + 1, np.int64)
-        np.cumsum([len(piece) + 1 for piece in pieces], out=offsets[1:])
-        ids = np.full(offsets[-1], self.end_id, np.int64)
-        for start, piece in zip(offsets.tolist(), pieces, strict=False):
-            ids[start : start + len(piece)] = piece
-        return ids, offsets
-
-    def _pieces(self, texts: list[str]) -> Sequence[npt.NDArray[np.uint32] | list[int]]:
-        """The ids of each text."""
         if self._byte_pairs is not None:
-            return [self._byte_pairs.encode(text) for text in texts]
+            return self._byte_pairs.encode(data, offsets, self.end_id, self.dtype)
         self._tokenizer.encode_special_tokens = True
-        return [item.ids for item in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        texts: list[str] = cast(Any, arrow.text_column(data, offsets)).to_pylist()
+        pieces = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        bounds = np.cumsum([0, *(len(piece) + 1 for piece in pieces)], dtype=np.int64)
+        ids = np.full(bounds[-1], self.end_id, self.dtype)
+        for start, piece in zip(bounds.tolist(), pieces, strict=False):
+            ids[start : start + len(piece)] = piece.ids
+        return ids, bounds
 
     def decode(self, ids: list[int]) -> str:
         """The text of some ids, special tokens left out."""

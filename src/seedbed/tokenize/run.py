@@ -20,8 +20,11 @@ from seedbed.core.artifact import Artifact, Draft, Request, Store
 from seedbed.core.nouns import DOCUMENTS, TOKEN_INDEX, DocumentBatch
 from seedbed.core.parameters import Json
 from seedbed.engine.contract import Engine, Tick
+from seedbed.engine.progress import announce
 from seedbed.tokenize.contract import TokenizerMaker
 from seedbed.tokenize.encode import Encoder
+
+Ints = npt.NDArray[np.int64]
 
 
 def make_tokenizer(maker: TokenizerMaker, pool: Artifact, store: Store) -> Artifact:
@@ -61,6 +64,7 @@ def tokenize(documents: Artifact, tokenizer: Artifact, store: Store, engine: Eng
     encoder = _opened(tokenizer.path)
 
     def fill(draft: Draft) -> dict[str, Json]:
+        _warm(encoder)
         work = [TokenizeTask(s.stem.removeprefix("part-"), s, tokenizer.path, draft) for s in documents.shards()]
         counts = engine.run(tokenize_shard, work, label="tokenize", total=documents.rows, unit="documents")
         totals: dict[str, Json] = {"tokens": sum(c[0] for c in counts), "text_bytes": sum(c[1] for c in counts)}
@@ -73,7 +77,6 @@ def tokenize_shard(task: TokenizeTask, tick: Tick) -> tuple[int, int]:
     """Writes one shard; gives (tokens, text bytes)."""
     index_name, ids_name = f"part-{task.name}.parquet", f"ids-{task.name}.bin"
     if not (task.draft.receipt(index_name) and task.draft.receipt(ids_name)):
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one thread a process; processes side by side
         encoder = _opened(task.tokenizer)
         index: list[pa.Table] = []
 
@@ -81,13 +84,13 @@ def tokenize_shard(task: TokenizeTask, tick: Tick) -> tuple[int, int]:
             index.clear()
             start = 0
             with file.open("wb") as out:
-                for rows in arrow.row_groups(task.shard):
-                    batch = from_kept(rows)
-                    ids, offsets = encoder.encode(batch.texts())
-                    out.write(ids.astype(encoder.dtype).tobytes())
-                    index.append(_index(batch, offsets, start))
+                for rows in arrow.row_groups(task.shard, ["id", "text"]):
+                    data, bounds = arrow.text_buffers(rows, "text")
+                    ids, offsets = encoder.encode(data, bounds)
+                    out.write(ids.data)
+                    index.append(_index(rows, np.diff(bounds), offsets, start))
                     start += len(ids)
-                    tick(len(batch))
+                    tick(rows.num_rows)
             return start
 
         task.draft.write(ids_name, fill)
@@ -96,26 +99,38 @@ def tokenize_shard(task: TokenizeTask, tick: Tick) -> tuple[int, int]:
     return int(arrow.numpy(table, "n_tokens").sum()), int(arrow.numpy(table, "n_bytes").sum())
 
 
-@lru_cache(maxsize=2)
+def _warm(encoder: Encoder) -> None:
+    """Encode something, so that kernels are compiled and cached before workers start."""
+    from seedbed.text.kernel import compiling
+
+    with compiling(lambda: announce("Compiling kernels: some seconds, once per installation.")):
+        encoder.encode(*DocumentBatch.of(["A warm-up document."]).text_buffers())
+
+
+@lru_cache(maxsize=4)
 def _opened(tokenizer: Path) -> Encoder:
     """The same for every shard of a process: making it ready takes as long as encoding some megabytes."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one thread a process; processes side by side
     return Encoder.open(tokenizer)
 
 
 def from_kept(rows: pa.Table) -> DocumentBatch:
     """Kept rows (ids in hex) as a batch (ids in bytes)."""
-    keys = bytes.fromhex("".join(key or "" for key in arrow.strings(rows, "id")))
     columns = {name: rows.column(name) for name in DOCUMENTS.names[1:]}
-    ids = arrow.id_column(np.frombuffer(keys, np.uint8).reshape(-1, 16))
-    return DocumentBatch(arrow.table({"id": ids, **columns}, DOCUMENTS))
+    return DocumentBatch(arrow.table({"id": _ids(rows), **columns}, DOCUMENTS))
 
 
-def _index(batch: DocumentBatch, offsets: npt.NDArray[np.int64], start: int) -> pa.Table:
+def _ids(rows: pa.Table) -> pa.Array[Any]:
+    keys = bytes.fromhex("".join(key or "" for key in arrow.strings(rows, "id")))
+    return arrow.id_column(np.frombuffer(keys, np.uint8).reshape(-1, 16))
+
+
+def _index(rows: pa.Table, n_bytes: Ints, offsets: Ints, start: int) -> pa.Table:
     columns: dict[str, Any] = {
-        "id": batch.rows.column("id"),
+        "id": _ids(rows),
         "offset": offsets[:-1] + start,
         "n_tokens": np.diff(offsets),
-        "n_bytes": np.diff(batch.text_buffers()[1]),
+        "n_bytes": n_bytes,
     }
     return arrow.table(columns, TOKEN_INDEX)
 

@@ -17,7 +17,6 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +26,6 @@ from seedbed.core import parameters
 from seedbed.core.cost import Cost
 from seedbed.core.errors import SeedbedError
 from seedbed.core.fingerprint import fingerprint, hash_bytes
-from seedbed.core.parameters import Json
 from seedbed.model.counts import TRAINING_FACTOR, training_flops
 from seedbed.model.runtime import Runtime, prepare
 from seedbed.model.tensors import from_numpy
@@ -237,5 +235,5 @@ def _begin(
 
 def _plan_hash(plan: TrainPlan) -> str:
     """Of all that shapes the result; how often a checkpoint is written does not."""
-    fields = cast("dict[str, Json]", parameters.encode_fields(plan))
+    fields = parameters.encode_fields(plan)
     return fingerprint({name: value for name, value in fields.items() if name != "checkpoint_every_steps"})

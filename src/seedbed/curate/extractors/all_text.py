@@ -7,9 +7,9 @@ Formula   text = extract(parse(decode(bytes, byte order mark > charset > meta > 
 Shapes    record -> text
 Units     max_html_bytes: bytes; max_nodes: elements; max_ancestors: elements above each element, summed;
           max_pairs: attributes of an element squared, summed, with the options of the page squared
-Fidelity  Adapted: alt texts, links and form fields are left out. A page that says it is XHTML has its self-closed
-          elements closed before it is parsed: an HTML parser takes all that follows <script/> or <title/> for
-          their content, and the page comes out empty.
+Fidelity  Adapted: alt texts, links, form fields and figures with their captions are left out. A page that says it is
+          XHTML has its self-closed elements closed before it is parsed: an HTML parser takes all that follows
+          <script/> or <title/> for their content, and the page comes out empty.
 Errors    Raises ValueError beginning too_large, too_many_nodes, too_deep or too_many_pairs for a page that would cost
           seconds or gigabytes to parse. Broken markup gives the text that is found; bytes that the charset cannot
           mean become U+FFFD; an empty page gives "".
@@ -18,7 +18,7 @@ Errors    Raises ValueError beginning too_large, too_many_nodes, too_deep or too
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
@@ -30,6 +30,7 @@ from seedbed.text.markup.pages import Limits, page_text
 class AllText(Extractor):
     """Args: list_bullets: put a bullet before list items; max_...: what a page may cost (about four seconds)."""
 
+    version: ClassVar[int] = 2
     list_bullets: bool = True
     max_html_bytes: Annotated[int, Ge(1)] = 16 << 20
     max_nodes: Annotated[int, Ge(1)] = 1_000_000

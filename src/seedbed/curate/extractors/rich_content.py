@@ -11,15 +11,15 @@ Shapes    record -> text
 Units     as main_content
 Fidelity  Adapted: both papers change an extractor by rules that they describe and do not publish. Here the sources
           of LaTeX are those of KaTeX, MathJax 2 and 3, MediaWiki, LaTeXML, Sphinx and pandoc pages. MathML without
-          LaTeX is converted in a stated subset. Line numbers beside code, pictures of one pixel and those whose
-          bytes are in the page leave nothing.
+          LaTeX is converted in a stated subset. Figures keep their captions with their pictures. Line numbers beside
+          code, pictures of one pixel and those whose bytes are in the page leave nothing.
 Errors    As main_content: ValueError beginning too_large, too_many_nodes, too_deep or too_many_pairs.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
@@ -41,6 +41,7 @@ class RichContent(Extractor):
         max_...: what a page may cost (about four seconds).
     """
 
+    version: ClassVar[int] = 2
     formulas: bool = True
     code: bool = True
     images: bool = True
@@ -56,5 +57,5 @@ class RichContent(Extractor):
         limits = Limits(self.max_html_bytes, self.max_nodes, self.max_ancestors, _MAX_PARSED_ANCESTORS, self.max_pairs)
         tree = page_tree(record.content, record.charset, limits)
         kept = take_out(tree, record.url, formulas=self.formulas, code=self.code, images=self.images)
-        text = visible_text(tree, main_content=self.main_content, list_bullets=self.list_bullets)
+        text = visible_text(tree, main_content=self.main_content, list_bullets=self.list_bullets, figures=self.images)
         return kept.put_back(text)

@@ -48,6 +48,7 @@ class BadWords(Filter):
 
     libraries: ClassVar[tuple[str, ...]] = ("unicodedata",)
     columns: ClassVar[tuple[str, ...]] = ("language",)
+    looked_up: ClassVar[str] = "lists"
     signals: ClassVar[tuple[Signal, ...]] = (Signal("bad_words", "occurrences", "int", low=0),)
     rules: ClassVar[tuple[Rule, ...]] = (Rule("max_bad_words", "bad_words", "max"),)
 
@@ -55,13 +56,9 @@ class BadWords(Filter):
     default_language: str = "en"
     max_bad_words: Annotated[int | None, Ge(0)] = 0
 
-    def identity(self) -> dict[str, Json]:
+    def fingerprinted(self) -> dict[str, Json]:
         """The lists' content counts, not where they lie. Raises RecipeError for a folder without them."""
-        identity = super().identity()
-        given = identity["parameters"]
-        assert isinstance(given, dict)
-        found = contents(self.lists, f"{self.name()}.lists") if self.lists else {}
-        return {**identity, "parameters": {**given, "lists": dict[str, Json](found)}}
+        return {**super().fingerprinted(), "lists": contents(self.lists, f"{self.name()}.lists")}
 
     def measure(self, documents: DocumentBatch) -> pa.Table:
         """bad_words_N."""

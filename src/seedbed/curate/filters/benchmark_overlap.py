@@ -14,7 +14,7 @@ Formula   hits        n-grams of the document that are n-grams of some item, aft
           found       JSON of all: item, places of its n-grams found and of those spelled so, likeness
 Shapes    documents_N -> six columns of N.
 Units     n-grams, fractions.
-Fidelity  Adapted: words are folded as in text.overlap (case and punctuation off), and every character of a script
+Fidelity  Adapted: words are folded as in repeats.overlap (case and punctuation off), and every character of a script
           without spaces is one. GPT-3 drops n-grams that occur more than ten times in the corpus, and cuts 200
           characters around a hit; here the document goes as a whole. datatrove compares 12 words and counts those that
           reach into the answer only. n-grams are compared by 64-bit hash: a false hit needs a collision. likeness and
@@ -90,6 +90,7 @@ class BenchmarkOverlap(Filter):
             down to 8.
     """
 
+    looked_up: ClassVar[str] = "items"
     signals: ClassVar[tuple[Signal, ...]] = (
         Signal("hits", "n-grams", "int", low=0),
         Signal("exact_hits", "n-grams", "int", low=0),
@@ -114,13 +115,10 @@ class BenchmarkOverlap(Filter):
     max_item_share: Annotated[float | None, Ge(0), Le(1)] = None
     max_likeness: Annotated[float | None, Ge(0), Le(1)] = None
 
-    def identity(self) -> dict[str, Json]:
+    def fingerprinted(self) -> dict[str, Json]:
         """The items' content counts, not where they lie. Raises RecipeError where there are none."""
-        identity = super().identity()
-        given = identity["parameters"]
-        assert isinstance(given, dict)
         found = dict[str, Json](content(Path(self.items), f"{self.name()}.items")) if self.items else {}
-        return {**identity, "parameters": {**given, "items": found}}
+        return {**super().fingerprinted(), "items": found}
 
     def index(self) -> ItemIndex:
         """The items as they are searched for; kept in memory while their files stay as they are."""

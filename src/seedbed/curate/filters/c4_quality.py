@@ -8,17 +8,18 @@ Formula   lorem_ipsum    count("lorem ipsum"), ASCII letters in any case
           javascript     count("javascript"), ASCII letters in any case
           curly_braces   count("{")
           sentences      sentences in each line, summed up; dialect "dclm": in the page, of which lines may share one
-          dialects "paper", "dclm" and "dolma": sentences are about those of Punkt (see seedbed.text.rules.punkt).
-          dialect "datatrove": sentences are those of spaCy's sentencizer (see seedbed.text.spacy.sentences).
+          dialects "paper", "dclm" and "dolma": sentences are those of NLTK's Punkt with its English model (see
+          seedbed.text.rules.punkt); dialect "datatrove": those of spaCy's sentencizer (see
+          seedbed.text.spacy.sentences).
 Shapes    documents_N -> four columns of N.
 Units     Counts of occurrences and of sentences.
-Fidelity  Exact for "datatrove" and "dolma"; one difference: where the last line of a page ends in two blanks and a
-          citation mark, datatrove counts a sentence more, of blanks. Adapted for "paper" and "dclm", whose originals
-          count with Punkt's trained model: counts differ around abbreviations, which matters for pages of about
-          min_sentences sentences (benchmarks/results/conformance_c4.csv says how often).
-          The thresholds are the paper's. datatrove's own: min_sentences 5. Dolma's: min_sentences None and
-          max_javascript 0, measured before `c4_lines`. The original and DCLM drop pages of more than 190,000
-          characters before anything else, which is no rule of this filter.
+Fidelity  Exact, numbers and verdicts (benchmarks/results/conformance_c4.csv). Punkt changed with NLTK 3.6.6 and 3.10,
+          so the original's counts are those of the NLTK it runs with: see `nltk`. Two differences: where the last
+          line of a page ends in two blanks and a citation mark, datatrove counts a sentence more, of blanks; and NLTK
+          3.10 overlooks a word of separators (U+001C to U+001F) alone at the start of a line, which "dclm" may have.
+          The thresholds are those of the code that made C4. datatrove's own: min_sentences 5. Dolma's: min_sentences
+          None and max_javascript 0, measured before `c4_lines`. The original and DCLM drop pages of more than 190,000
+          characters before anything else, which is the rule of `page_length`.
 Errors    No text raises. An empty text has 0 sentences, which breaks min_sentences.
 """
 
@@ -31,10 +32,12 @@ import numpy as np
 import pyarrow as pa
 from annotated_types import Ge
 
+from seedbed.core.errors import RecipeError
 from seedbed.core.nouns import DocumentBatch, Signal
 from seedbed.curate.contract import Filter, Rule
 from seedbed.text.kernel import Bytes, Ints, kernel, leaf
 from seedbed.text.rules.punkt import line_sentences, page_sentences
+from seedbed.text.rules.punkt_english import NltkVersion
 from seedbed.text.vectors import BLOCK, NONE, ONE, between, count_bits, lowest_bit
 
 _LOREM_IPSUM = np.frombuffer(b"lorem ipsum", np.uint8)
@@ -44,9 +47,15 @@ _BRACE = ord("{")
 
 @dataclasses.dataclass(frozen=True)
 class C4Quality(Filter):
-    """Thresholds of the page rules; None switches one off."""
+    """Thresholds of the page rules; None switches one off.
 
-    version: ClassVar[int] = 2
+    Args:
+        nltk: whose Punkt counts sentences: "3.4" (to 3.6.5), "3.8" (3.6.6 to 3.9) or "3.10". None: the one of
+            the time when the dialect's corpus was made, "3.4" for C4 and "3.8" for DCLM; neither names it. The dialect
+            "datatrove" has none.
+    """
+
+    version: ClassVar[int] = 3
     signals: ClassVar[tuple[Signal, ...]] = (
         Signal("lorem_ipsum", "occurrences", "int", low=0),
         Signal("javascript", "occurrences", "int", low=0),
@@ -65,6 +74,13 @@ class C4Quality(Filter):
     max_javascript: Annotated[int | None, Ge(0)] = None
     max_curly_braces: Annotated[int | None, Ge(0)] = 0
     min_sentences: Annotated[int | None, Ge(0)] = 3
+    nltk: NltkVersion | None = None
+
+    def __post_init__(self) -> None:
+        """Raises RecipeError for a version of NLTK where the dialect does not ask it."""
+        super().__post_init__()
+        if self.nltk is not None and self.dialect == "datatrove":
+            raise RecipeError(f"{self.path()}.nltk", "the dialect 'datatrove' counts with spaCy", "Leave it out.")
 
     def measure(self, documents: DocumentBatch) -> pa.Table:
         """The four counts of every document."""
@@ -75,8 +91,10 @@ class C4Quality(Filter):
         return self.table({**columns, "sentences": self._sentences(documents)})
 
     def _sentences(self, documents: DocumentBatch) -> Ints:
+        if self.dialect == "dclm":
+            return documents.derive(page_sentences(self.nltk or "3.8"))
         if self.dialect != "datatrove":
-            return documents.derive(page_sentences if self.dialect == "dclm" else line_sentences)
+            return documents.derive(line_sentences(self.nltk or "3.4"))
         from seedbed.text.spacy.sentences import spacy_sentences  # takes a moment to load
 
         return documents.derive(spacy_sentences)

@@ -85,14 +85,11 @@ class ChineseWebText(Filter):
     max_sensitive_words: Annotated[float | None, Ge(0)] = 0.5
     max_repeated_13grams: Annotated[float | None, Ge(0), Le(1)] = 0.5
 
-    def identity(self) -> dict[str, Json]:
+    def fingerprinted(self) -> dict[str, Json]:
         """The word list's content counts, not its name."""
-        about = super().identity()
-        parameters = about["parameters"]
-        assert isinstance(parameters, dict)
         path = Path(self.word_list)
         content = "" if not self.word_list else hash_file(path) if path.is_file() else "missing"
-        return {**about, "parameters": {**parameters, "word_list": content}}
+        return {**super().fingerprinted(), "word_list": content}
 
     def measure(self, documents: DocumentBatch) -> pa.Table:
         """The six numbers of every document."""

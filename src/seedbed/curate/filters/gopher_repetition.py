@@ -42,7 +42,6 @@ import numpy as np
 import pyarrow as pa
 from annotated_types import Ge, Le
 
-from seedbed.core.errors import RecipeError
 from seedbed.core.nouns import DocumentBatch, Signal
 from seedbed.curate.contract import Filter, Rule
 from seedbed.text.kernel import Floats
@@ -117,10 +116,7 @@ class GopherRepetition(Filter):
     def __post_init__(self) -> None:
         """Raises RecipeError for words that the dialect does not have."""
         super().__post_init__()
-        if self.words != "whitespace" and self.dialect != "paper":
-            raise RecipeError(
-                f"{self.path()}.words", f"the dialect {self.dialect!r} has words of its own", "Leave it out."
-            )
+        self.check_words(self.words, self.dialect)
 
     @classmethod
     def dolma_v1_5(cls) -> GopherRepetition:

@@ -94,9 +94,7 @@ class Imported(Filter):
 
     def measuring(self) -> dict[str, Json]:
         """The identity of the measurement: without the thresholds."""
-        identity = self.identity()
-        parameters = cast("dict[str, Json]", identity["parameters"])
-        return {**identity, "parameters": {"fields": parameters["fields"]}}
+        return {**self.identity(), "parameters": {"fields": self.fingerprinted()["fields"]}}
 
     def _bounds(self) -> list[tuple[Rule, float]]:
         """Rules in the order of the fields, with their thresholds."""

@@ -49,13 +49,10 @@ class Language(LanguageFilter):
 
     model_file: str = ""
 
-    def identity(self) -> dict[str, Json]:
+    def fingerprinted(self) -> dict[str, Json]:
         """The model's content counts, not its name."""
-        about = super().identity()
-        parameters = about["parameters"]
-        assert isinstance(parameters, dict)
-        kept = {name: value for name, value in parameters.items() if name != "model_file"}
-        return {**about, "parameters": {**kept, "model": _content(self._path())}}
+        kept = {name: value for name, value in super().fingerprinted().items() if name != "model_file"}
+        return {**kept, "model": _content(self._path())}
 
     def identify(self, data: Bytes, offsets: Ints) -> tuple[Labels, Floats]:
         """(language_N, score_N)."""

@@ -57,6 +57,7 @@ class UrlBlocklist(Filter):
 
     libraries: ClassVar[tuple[str, ...]] = ("unicodedata",)
     columns: ClassVar[tuple[str, ...]] = ("url",)
+    looked_up: ClassVar[str] = "lists"
     signals: ClassVar[tuple[Signal, ...]] = (
         Signal("blocked_domain", "1 or 0", "int", low=0, high=1),
         Signal("blocked_url", "1 or 0", "int", low=0, high=1),
@@ -79,13 +80,9 @@ class UrlBlocklist(Filter):
     max_hard_words: Annotated[int | None, Ge(0)] = 0
     max_soft_words: Annotated[int | None, Ge(0)] = 1
 
-    def identity(self) -> dict[str, Json]:
+    def fingerprinted(self) -> dict[str, Json]:
         """The lists' content counts, not where they lie. Raises RecipeError for a folder without them."""
-        identity = super().identity()
-        given = identity["parameters"]
-        assert isinstance(given, dict)
-        found = contents(self.lists, f"{self.name()}.lists") if self.lists else {}
-        return {**identity, "parameters": {**given, "lists": dict[str, Json](found)}}
+        return {**super().fingerprinted(), "lists": contents(self.lists, f"{self.name()}.lists")}
 
     def measure(self, documents: DocumentBatch) -> pa.Table:
         """The five columns of every document."""

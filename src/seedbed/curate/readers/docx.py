@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -26,15 +25,15 @@ from annotated_types import Ge
 
 from seedbed.core import optional
 from seedbed.core.dates import utc
-from seedbed.curate.contract import Reader, Record
+from seedbed.curate.contract import Record
+from seedbed.curate.whole_file import WholeFileReader, metadata_of
 from seedbed.text.markup.archives import UnboundedError, open_bounded
 
-_PREFIX_BYTES = 1 << 16
 _MAX_NESTED_TABLES = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Docx(Reader):
+class Docx(WholeFileReader):
     """Args: max_...: larger documents are errors."""
 
     max_record_bytes: Annotated[int, Ge(1)] = 64 << 20
@@ -47,19 +46,11 @@ class Docx(Reader):
         """Raise SeedbedError where the library is not installed."""
         _library(file)
 
-    def records(self, file: Path) -> Iterator[Record]:
+    def record(self, file: Path, content: bytes) -> Record:
         """The document."""
-        with file.open("rb") as raw:
-            content = raw.read(self.max_record_bytes + 1)
         if not content:
-            yield Record(0, content, "drop", reason="empty_body")
-        elif len(content) > self.max_record_bytes:
-            message = f"{file.stat().st_size} bytes where at most {self.max_record_bytes} are read"
-            yield Record(0, content[:_PREFIX_BYTES], "error", error=("too_large", message))
-        else:
-            yield self._record(_library(file), content)
-
-    def _record(self, docx: Any, content: bytes) -> Record:
+            return Record(0, content, "drop", reason="empty_body")
+        docx = _library(file)
         try:
             open_bounded(content, self.max_unpacked_bytes).close()
             document = docx.Document(io.BytesIO(content))
@@ -96,5 +87,5 @@ def _row(row: Any, depth: int) -> str:
 def _about(properties: Any) -> tuple[str, str]:
     """(date, metadata)."""
     when = properties.modified or properties.created
-    known = {name: str(getattr(properties, name)) for name in ("title", "author") if getattr(properties, name)}
-    return (utc(when) if when else "", json.dumps(known, ensure_ascii=False) if known else "")
+    told = {name: str(getattr(properties, name) or "") for name in ("title", "author")}
+    return (utc(when) if when else "", metadata_of(told))

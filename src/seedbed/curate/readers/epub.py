@@ -14,7 +14,6 @@ Errors    Error records: too_large (also of what a small file unpacks to), encry
 from __future__ import annotations
 
 import dataclasses
-import json
 import posixpath
 import re
 import zipfile
@@ -27,12 +26,12 @@ from xml.etree import ElementTree
 from annotated_types import Ge
 
 from seedbed.core.dates import utc
-from seedbed.curate.contract import Reader, Record
+from seedbed.curate.contract import Record
+from seedbed.curate.whole_file import WholeFileReader, metadata_of
 from seedbed.text.markup.archives import BROKEN, UnboundedError, open_bounded
 from seedbed.text.markup.cost import open_empty_elements
 from seedbed.text.markup.decoding import decode_html
 
-_PREFIX_BYTES = 1 << 16
 _BODY = re.compile(r"<body\b[^>]*>(.*)</body\s*>", re.DOTALL | re.IGNORECASE)
 _DC = "{http://purl.org/dc/elements/1.1/}"
 
@@ -42,7 +41,7 @@ class _EncryptedError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class Epub(Reader):
+class Epub(WholeFileReader):
     """Args: max_...: larger books are errors."""
 
     max_record_bytes: Annotated[int, Ge(1)] = 64 << 20
@@ -50,23 +49,18 @@ class Epub(Reader):
 
     suffixes: ClassVar[tuple[str, ...]] = (".epub",)
 
-    def records(self, file: Path) -> Iterator[Record]:
+    def record(self, file: Path, content: bytes) -> Record:
         """The book."""
-        with file.open("rb") as raw:
-            content = raw.read(self.max_record_bytes + 1)
-        if len(content) > self.max_record_bytes:
-            message = f"{file.stat().st_size} bytes where at most {self.max_record_bytes} are read"
-            yield Record(0, content[:_PREFIX_BYTES], "error", error=("too_large", message))
-            return
+        del file
         try:
             with open_bounded(content, self.max_unpacked_bytes) as archive:
-                yield _book(archive)
+                return _book(archive)
         except UnboundedError as error:
-            yield Record(0, content, "error", error=("too_large", str(error)))
+            return Record(0, content, "error", error=("too_large", str(error)))
         except _EncryptedError as error:
-            yield Record(0, content, "error", error=("encrypted", str(error)))
+            return Record(0, content, "error", error=("encrypted", str(error)))
         except (*BROKEN, ElementTree.ParseError) as error:
-            yield Record(0, content, "error", error=("corrupt_epub", f"{type(error).__name__}: {error}"))
+            return Record(0, content, "error", error=("corrupt_epub", f"{type(error).__name__}: {error}"))
 
 
 def _book(archive: zipfile.ZipFile) -> Record:
@@ -85,8 +79,7 @@ def _book(archive: zipfile.ZipFile) -> Record:
     if not any(body.strip() for body in bodies):
         return Record(0, page, "drop", reason="empty_body")
     told = {name: _first(package, name) for name in ("title", "creator", "language", "date", "modified")}
-    known = {name: told[name] for name in ("title", "creator") if told[name]}
-    metadata = json.dumps(known, ensure_ascii=False) if known else ""
+    metadata = metadata_of({name: told[name] for name in ("title", "creator")})
     date = utc(told["modified"]) or utc(told["date"])
     language = told["language"].partition("-")[0].lower()
     return Record(0, page, "html", charset="utf-8", language=language, date=date, metadata=metadata)

@@ -12,33 +12,22 @@ Errors    A file larger than max_record_bytes is one error record too_large; an 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from annotated_types import Ge
-
-from seedbed.curate.contract import Reader, Record
-
-_PREFIX_BYTES = 1 << 16
+from seedbed.curate.contract import Record
+from seedbed.curate.whole_file import WholeFileReader
 
 
 @dataclasses.dataclass(frozen=True)
-class Html(Reader):
+class Html(WholeFileReader):
     """Args: max_record_bytes: larger files are not read."""
-
-    max_record_bytes: Annotated[int, Ge(1)] = 32 << 20
 
     suffixes: ClassVar[tuple[str, ...]] = (".html", ".htm", ".xhtml")
 
-    def records(self, file: Path) -> Iterator[Record]:
+    def record(self, file: Path, content: bytes) -> Record:
         """The page."""
-        with file.open("rb") as raw:
-            content = raw.read(self.max_record_bytes + 1)
-        if len(content) > self.max_record_bytes:
-            message = f"{file.stat().st_size} bytes where at most {self.max_record_bytes} are read"
-            yield Record(0, content[:_PREFIX_BYTES], "error", error=("too_large", message))
-        elif not content.strip():
-            yield Record(0, content, "drop", reason="empty_body")
-        else:
-            yield Record(0, content, "html")
+        del file
+        if not content.strip():
+            return Record(0, content, "drop", reason="empty_body")
+        return Record(0, content, "html")

@@ -28,11 +28,10 @@ from annotated_types import Ge, MinLen
 from seedbed.core.dates import utc
 from seedbed.core.errors import SeedbedError
 from seedbed.core.streams import BrokenStream, lines, pieces
-from seedbed.curate.contract import Reader, Record
+from seedbed.curate.contract import PREFIX_BYTES, Reader, Record
 from seedbed.text.markup.decoding import without_surrogates
 
 _BOM = b"\xef\xbb\xbf"
-_PREFIX_BYTES = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +95,7 @@ class Jsonl(Reader):
     def _record(self, number: int, line: bytes, whole: bool, about: list[bytes]) -> Record:
         if not whole:
             message = f"line {number} is longer than {self.max_record_bytes} bytes"
-            return Record(number, line[:_PREFIX_BYTES], "error", error=("too_large", message))
+            return Record(number, line[:PREFIX_BYTES], "error", error=("too_large", message))
         try:
             value: object = _parsed(line.removeprefix(_BOM) if number == 0 else line)
         except UnicodeDecodeError as error:
@@ -191,4 +190,4 @@ def _string(value: object) -> str:
 
 def _error(number: int, line: bytes, kind: str, message: str) -> Record:
     message = without_surrogates(message)[:1000]
-    return Record(number, line[:_PREFIX_BYTES], "error", error=(kind, f"line {number}: {message}"))
+    return Record(number, line[:PREFIX_BYTES], "error", error=(kind, f"line {number}: {message}"))

@@ -28,13 +28,12 @@ from annotated_types import Ge, MinLen
 
 from seedbed.core.dates import utc
 from seedbed.core.errors import SeedbedError, did_you_mean
-from seedbed.curate.contract import Reader, Record
+from seedbed.curate.contract import PREFIX_BYTES, Reader, Record
 
 _pa: Any = pa
 _pq: Any = pq
 
 _BROKEN = (pa.ArrowException, OSError, EOFError)
-_PREFIX_BYTES = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,12 +146,12 @@ class Parquet(Reader):
             return Record(row, b"", "error", error=("missing_text", f"row {row}: {self.text_column!r} is null"))
         if len(text) > self.max_record_bytes:
             message = f"row {row}: {len(text)} bytes where at most {self.max_record_bytes} are read"
-            return Record(row, text[:_PREFIX_BYTES], "error", error=("too_large", message))
+            return Record(row, text[:PREFIX_BYTES], "error", error=("too_large", message))
         try:
             decoded = text.decode()
         except UnicodeDecodeError as error:
             message = f"row {row}: {error}"[:1000]
-            return Record(row, text[:_PREFIX_BYTES], "error", error=("invalid_utf8", message))
+            return Record(row, text[:PREFIX_BYTES], "error", error=("invalid_utf8", message))
         url, source, language = [(value or b"").decode("utf-8", "replace") for value in others]
         when = utc(date) if isinstance(date, str | datetime) else str(date) if isinstance(date, calendar_day) else ""
         told = _spelled(metadata)

@@ -15,9 +15,7 @@ Errors    Error records: too_large, too_many_pages, encrypted (a password is nee
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -25,9 +23,9 @@ from annotated_types import Ge
 
 from seedbed.core import optional
 from seedbed.core.dates import utc
-from seedbed.curate.contract import Reader, Record
+from seedbed.curate.contract import Record
+from seedbed.curate.whole_file import WholeFileReader, metadata_of
 
-_PREFIX_BYTES = 1 << 16
 _WORD_GOES_ON = re.compile("[\ufffe\u0002]\r?\n?")
 _PASSWORD_ERROR = 4
 _MOMENT = re.compile(
@@ -36,7 +34,7 @@ _MOMENT = re.compile(
 
 
 @dataclasses.dataclass(frozen=True)
-class Pdf(Reader):
+class Pdf(WholeFileReader):
     """Args: max_...: larger documents are errors."""
 
     max_record_bytes: Annotated[int, Ge(1)] = 64 << 20
@@ -50,19 +48,11 @@ class Pdf(Reader):
         """Raise SeedbedError where the library is not installed."""
         _pdfium(file)
 
-    def records(self, file: Path) -> Iterator[Record]:
+    def record(self, file: Path, content: bytes) -> Record:
         """The document."""
-        with file.open("rb") as raw:
-            content = raw.read(self.max_record_bytes + 1)
         if not content:
-            yield Record(0, content, "drop", reason="empty_body")
-        elif len(content) > self.max_record_bytes:
-            message = f"{file.stat().st_size} bytes where at most {self.max_record_bytes} are read"
-            yield Record(0, content[:_PREFIX_BYTES], "error", error=("too_large", message))
-        else:
-            yield self._record(_pdfium(file), content)
-
-    def _record(self, pdfium: Any, content: bytes) -> Record:
+            return Record(0, content, "drop", reason="empty_body")
+        pdfium = _pdfium(file)
         try:
             document = pdfium.PdfDocument(content)
             if len(document) > self.max_pages:
@@ -78,9 +68,8 @@ class Pdf(Reader):
             return Record(0, content, "error", error=("too_large", message))
         if not text.strip():
             return Record(0, content, "drop", reason="no_text")
-        known = {name.lower(): about[name] for name in ("Title", "Author", "Producer") if name in about}
+        metadata = metadata_of({name.lower(): about.get(name, "") for name in ("Title", "Author", "Producer")})
         date = _moment(about.get("ModDate") or about.get("CreationDate", ""))
-        metadata = json.dumps(known, ensure_ascii=False) if known else ""
         return Record(0, content, "text", text=text, date=date, metadata=metadata)
 
     def _text(self, document: Any) -> str | None:

@@ -132,7 +132,7 @@ class Warc(Reader):
         body = _undo_codings(body, headers, self.max_record_bytes, cut_short)
         if media == "text/plain":
             return self._take(block, "text", body, charset)
-        if says_nothing and body.strip() and not _is_html(body, media):
+        if says_nothing and not body.isspace() and body and not _is_html(body, media):
             hint, _ = _media_type(block.headers.get("warc-identified-payload-type", ""))
             if hint not in _HTML:
                 return _drop(block, "not_text")
@@ -141,7 +141,7 @@ class Warc(Reader):
     def _take(self, block: _Block, kind: str, body: bytes, charset: str) -> Record:
         if max(len(body), len(block.content)) > self.max_record_bytes:
             raise _BadRecord("too_large", f"more than {self.max_record_bytes} bytes")
-        if not body.strip():
+        if not body or body.isspace():
             return _drop(block, "empty_body")
         url = _url(block)
         if kind == "html":
@@ -230,16 +230,17 @@ def _end(held: _Block | None, kind: str, message: str) -> Iterator[_Block]:
 def _block(record: Any, max_bytes: int) -> tuple[_Block, tuple[str, str] | None]:
     """A record's block, and how it is broken; a record without a length is one whose header was cut."""
     headers = {str(key).lower(): str(value) for key, value in record.headers.to_tuples()}
-    offset, length = int(record.stream_pos), headers.get("content-length", "").strip()
-    try:
-        content = bytes(record.reader.read(max_bytes + 1))
+    offset, declared = int(record.stream_pos), headers.get("content-length", "").strip()
+    length = int(declared) if declared.isdecimal() and len(declared) < 19 else -1
+    try:  # the reader makes room for as many bytes as it is asked for
+        content = bytes(record.reader.read(min(length, max_bytes + 1) if length >= 0 else max_bytes + 1))
         got = len(content) + (int(record.reader.consume()) if len(content) > max_bytes else 0)
     except OSError as error:
         return _Block(offset, "broken", headers, b""), ("corrupt_warc", str(error))
-    if not length.isdecimal():
+    if length < 0:
         message = f"the header of the record at byte {offset} is cut or has no Content-Length"
         return _Block(offset, "broken", headers, content), ("truncated_warc", message)
-    if got < int(length):
+    if got < length:
         message = f"the record at byte {offset} has {got} of its {length} bytes"
         return _Block(offset, "broken", headers, content), ("truncated_warc", message)
     return _Block(offset, headers.get("warc-type", "").strip().lower(), headers, content), None

@@ -29,10 +29,9 @@ from annotated_types import Ge
 from seedbed.core import optional
 from seedbed.core.dates import utc
 from seedbed.core.streams import BrokenStream, pieces
-from seedbed.curate.contract import Reader, Record
+from seedbed.curate.contract import PREFIX_BYTES, Reader, Record
 from seedbed.text.markup.wikitext import plain_text
 
-_PREFIX_BYTES = 1 << 16
 _FILE, _CATEGORY = "6", "14"
 _MAX_FIELD_BYTES = 1 << 16
 
@@ -78,7 +77,7 @@ class Wikipedia(Reader):
         url = dump.base + quote(told.get("title", "").replace(" ", "_"), safe="/:()!*',~$;@") if dump.base else ""
         if page.size > self.max_record_bytes:
             message = f"more than {self.max_record_bytes} bytes of wikitext"
-            return Record(page.offset, content[:_PREFIX_BYTES], "error", url=url, error=("too_large", message))
+            return Record(page.offset, content[:PREFIX_BYTES], "error", url=url, error=("too_large", message))
         if reason := self._reason(page, wikitext):
             return Record(page.offset, content, "drop", url=url, reason=reason)
         try:

@@ -8,7 +8,7 @@ Formula   share = n-grams of the item found in the pool / n-grams of the item, e
           leaked if share >= leaked_share, suspect if share > 0, clean if 0, untestable with fewer than n words.
 Shapes    pool documents, items -> a row an item: item, n_words, n_ngrams, n_found, share, verdict, found_in
 Units     words, n-grams, fraction; found_in is the id of the first pool document (in pool order) with a hit.
-Fidelity  Adapted: words are folded as in text.overlap (lower case, punctuation off; in scripts without spaces every
+Fidelity  Adapted: words are folded as in repeats.overlap (lower case, punctuation off; in scripts without spaces every
           character is one). leaked_share is ours: the paper flags any hit. N-grams are compared by 64-bit hash: a
           false hit needs a collision, about (pool n-grams) * (item n-grams) / 2^64 in all. Measured false positives:
           0 of 2,000 items of 60 words against 200,000 independent words of the same Zipf law (95 % bound: 0.15 %). On

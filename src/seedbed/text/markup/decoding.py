@@ -1,5 +1,7 @@
 """Bytes of unknown encoding into text: byte order mark, declared charset, <meta>, UTF-8, then statistical detection.
 
+Of a page, UTF-16 without a mark shows in its first tag, before anything that is declared.
+
 Never raises: bytes that the chosen encoding cannot mean become U+FFFD.
 """
 
@@ -45,6 +47,8 @@ def _decode(content: bytes, charset: str, html: bool) -> tuple[str, bytes | None
     for mark, name in _MARKS:
         if content.startswith(mark):
             return content[len(mark) :].decode(name, "replace"), None
+    if html and (wide := _wide_start(content)):
+        return content.decode(wide, "replace"), None
     declared = known_charset(charset) or (_meta_charset(content) if html else "")
     if declared not in ("", "utf-8"):
         return content.decode(declared, "replace"), None
@@ -53,6 +57,13 @@ def _decode(content: bytes, charset: str, html: bool) -> tuple[str, bytes | None
     except UnicodeDecodeError:
         found = declared or known_charset(cast(str, _encoding.detect_encoding(content)) or "") or "utf-8"
         return content.decode(found, "replace"), None
+
+
+def _wide_start(content: bytes) -> str:
+    """UTF-16 without a mark, as its first two characters show that begin a tag (XML 1.0, appendix F.1)."""
+    if content[1:2] == b"\0" and content[3:4] == b"\0" and content[:1] == b"<" and content[2:3] != b"\0":
+        return "utf-16-le"
+    return "utf-16-be" if content[:2] == b"\0<" and content[2:3] == b"\0" and content[3:4] != b"\0" else ""
 
 
 @lru_cache(maxsize=256)

@@ -17,7 +17,7 @@ _SKIPPED = frozenset({"annotation", "annotation-xml", "mprescripts", "none", "ma
 
 def latex_of(math: Any) -> str:
     """LaTeX of a <math> element: its annotation, its alternative text, or else its presentation converted."""
-    for annotation in math.query_selector_all("annotation"):
+    for annotation in math.query_selector_all("annotation").values():
         if "tex" in (annotation.getattr("encoding") or "").lower() and annotation.text.strip():
             return str(annotation.text).strip()
     if alternative := (math.getattr("alttext") or "").strip():
@@ -60,8 +60,9 @@ def _element(node: Any, depth: int) -> str:
         return "\\begin{matrix}" + " \\\\ ".join(rows) + "\\end{matrix}"
     if node.tag == "mfenced":
         inside = (node.getattr("separators") or ",")[:1].join(_element(c, depth + 1) for c in _elements(node))
-        opening, closing = (node.getattr(name) for name in ("open", "close"))
-        return f"{_fence('left', '(' if opening is None else opening)}{inside}{_fence('right', closing or ')')}"
+        signs = [(node.getattr(name), usual) for name, usual in (("open", "("), ("close", ")"))]
+        opening, closing = (usual if sign is None else sign for sign, usual in signs)
+        return f"{_fence('left', opening)}{inside}{_fence('right', closing)}"
     parts = [_element(child, depth + 1) for child in _elements(node)]
     template = _TEMPLATES.get((node.tag, len(parts)))
     if template is not None:

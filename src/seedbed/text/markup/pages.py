@@ -9,15 +9,19 @@ from resiliparse.extract import html2text as _resiliparse_html2text
 from resiliparse.parse import html as _resiliparse_html
 
 from seedbed.text.markup.cost import is_xhtml, open_empty_elements, page_load
-from seedbed.text.markup.decoding import decode_html, without_surrogates
+from seedbed.text.markup.decoding import decode_html
 
 _HTMLTree: Any = cast(Any, _resiliparse_html).HTMLTree
 _extract_plain_text: Any = cast(Any, _resiliparse_html2text).extract_plain_text
 
 
+_NO_TEXT = ("object", "video", "audio", "embed", "img", "area", "svg")
+"""What has nothing but an alternative text."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a page may cost: bytes of its file, and the bounds of `markup.Load`.
+    """What a page may cost: bytes of its file, and the bounds of `cost.Load`.
 
     Up to `ancestors` all is done; up to `parsed_ancestors` a page is parsed to count them, as the bound before
     parsing takes every element that is left open (an old page's <font> in each cell) for nested.
@@ -41,20 +45,20 @@ def page_tree(content: bytes, charset: str, limits: Limits) -> Any:
     return _HTMLTree.parse(page) if isinstance(page, str) else page
 
 
-def visible_text(page: Any, *, main_content: bool, list_bullets: bool) -> str:
-    """The text of a page as text or as a tree."""
-    text = cast(
+def visible_text(page: Any, *, main_content: bool, list_bullets: bool, figures: bool = False) -> str:
+    """The text of a page as text or as a tree; without its figures, as resiliparse leaves them out, or with them."""
+    return cast(
         str,
         _extract_plain_text(
             page,
             main_content=main_content,
-            alt_texts=False,
+            alt_texts=figures,
+            skip_elements=_NO_TEXT if figures else None,
             links=False,
             form_fields=False,
             list_bullets=list_bullets,
         ),
     )
-    return without_surrogates(text)
 
 
 def _bounded(content: bytes, charset: str, limits: Limits) -> Any:

@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 from seedbed.text.markup.mathml import latex_of
 
 _OPEN, _CLOSE = "\U000fdc00", "\U000fdc01"
-_MARK = re.compile(f"[ \t]*{_OPEN}([0-9]+){_CLOSE}")
+_MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 
 _RENDERED = ".MathJax_Preview, .MathJax, .MathJax_Display, .MathJax_SVG, .MathJax_CHTML"
 _FORMULAS = (
@@ -24,7 +24,7 @@ _FORMULAS = (
 _LATEX_CLASSES = frozenset({"math", "tex", "latex", "texrender", "formula", "equation", "ee_img", "tr_noresize"})
 _LATEX_SOURCE = re.compile(r"latex|codecogs|mathtex|mimetex|media/math|math/render|/imgmath/|[/=]tex[/?]")
 _LATEX_TEXT = re.compile(r"\\[a-zA-Z]+|[_^]\{|^\$.+\$$", re.DOTALL)
-_DELIMITED = re.compile(r"^(\$\$|\\\[|\$|\\\()\s*(.*?)\s*(\$\$|\\\]|\$|\\\))$", re.DOTALL)
+_DELIMITED = re.compile(r"^(\$\$|\\\[|\$|\\\()(.*?)(\$\$|\\\]|\$|\\\))$", re.DOTALL)
 _DISPLAY_STYLE = re.compile(r"^\{\\(?:display|text)style\s+(.*)\}$", re.DOTALL)
 _LANGUAGE = re.compile(
     r"(?:^|\s)(?:(?:language|lang|highlight-source|highlight|source)-|brush:\s*|sourceCode\s+)([\w+#.]+)"
@@ -41,22 +41,23 @@ class Kept:
 
     def put_back(self, text: str) -> str:
         """The text with what was taken out in place of the marks."""
-        if not self.found:
-            return text
-        out, end = "", 0
-        for mark in _MARK.finditer(text):
+        parts, end, is_after_block = list[str](), 0, False
+        for mark in _MARK.finditer(text) if self.found else ():
             number = int(mark.group(1)[:9])
             if number >= len(self.found):
                 continue  # the page's own characters
             content, is_block = self.found[number]
-            out += _after_block(text[end : mark.start()], out)
+            before = text[end : mark.start()]
+            before = before.lstrip() if is_after_block else before
             if is_block:
-                out = out.rstrip() + "\n\n" if out.strip() else ""
-                out += f"{content}\n\n"
+                parts += filter(None, [before.rstrip()])
+                parts += ["\n\n"] if parts and not parts[-1].endswith("\n\n") else []
+                parts.append(f"{content}\n\n")
             else:
-                out += mark.group(0).partition(_OPEN)[0] + content
-            end = mark.end()
-        return (out + _after_block(text[end:], out)).rstrip()
+                parts += before, content
+            end, is_after_block = mark.end(), is_block
+        rest = text[end:].lstrip() if is_after_block else text[end:]
+        return "".join([*parts, rest]).rstrip() if parts else text
 
     def mark(self, tree: Any, node: Any, content: str, is_block: bool) -> None:
         """Take a node out of the tree."""
@@ -67,10 +68,6 @@ class Kept:
             block.append_child(mark)
             mark = block
         node.parent.replace_child(mark, node)
-
-
-def _after_block(text: str, before: str) -> str:
-    return text.lstrip() if before.endswith("\n\n") else text
 
 
 def take_out(tree: Any, url: str, *, formulas: bool, code: bool, images: bool) -> Kept:
@@ -88,8 +85,13 @@ def take_out(tree: Any, url: str, *, formulas: bool, code: bool, images: bool) -
 
 
 def _outermost(tree: Any, selector: str) -> list[Any]:
-    """The elements that a selector finds, less those inside another one; found at once, as each may leave the tree."""
-    return list(tree.document.query_selector_all(f":is({selector}):not(:is({selector}) *)"))
+    """The elements that a selector finds, less those inside another one."""
+    return _all(tree.document, f":is({selector}):not(:is({selector}) *)")
+
+
+def _all(node: Any, selector: str) -> list[Any]:
+    """What a selector finds below a node, found at once: resiliparse searches anew for each element of a list."""
+    return list(node.query_selector_all(selector).values())
 
 
 def _formulas(tree: Any, kept: Kept) -> None:
@@ -101,7 +103,7 @@ def _formulas(tree: Any, kept: Kept) -> None:
         latex, is_display = _formula(node)
         if latex:
             kept.mark(tree, node, f"$${latex}$$" if is_display else f"${latex}$", is_display)
-    for node in document.query_selector_all("img[alt]"):
+    for node in _all(document, "img[alt]"):
         latex, is_display = _pictured(node)
         if latex:
             kept.mark(tree, node, f"$${latex}$$" if is_display else f"${latex}$", is_display)
@@ -109,7 +111,7 @@ def _formulas(tree: Any, kept: Kept) -> None:
 
 def _formula(node: Any) -> tuple[str, bool]:
     """(LaTeX or empty, whether it is a display) of an element that may be a formula."""
-    classes = set(node.class_list)
+    classes = set((node.getattr("class") or "").split())
     if node.tag == "script":
         return str(node.text).strip(), "mode=display" in (node.getattr("type") or "")
     math = node if node.tag == "math" else node.query_selector("math")
@@ -130,7 +132,7 @@ def _bare(text: str) -> tuple[str, bool]:
     text = text.strip()
     found = _DELIMITED.match(text)
     if found is not None:
-        return found.group(2), found.group(1) in ("$$", "\\[")
+        return found.group(2).strip(), found.group(1) in ("$$", "\\[")
     styled = _DISPLAY_STYLE.match(text)
     return (styled.group(1).strip(), False) if styled is not None else (text, False)
 
@@ -151,7 +153,7 @@ def _code(tree: Any, kept: Kept) -> None:
         if _is_gutter(node):
             node.parent.remove_child(node)
             continue
-        for line_break in node.query_selector_all("br"):
+        for line_break in _all(node, "br"):
             line_break.parent.replace_child(tree.create_text_node("\n"), line_break)
         text = kept.put_back(str(node.text)) if _OPEN in str(node.text) else str(node.text)
         text = text.strip("\n").rstrip()
@@ -170,7 +172,7 @@ def _is_gutter(node: Any) -> bool:
     for _ in range(3):
         if node is None:
             return False
-        if _LINE_NUMBERS & set(node.class_list):
+        if _LINE_NUMBERS & set((node.getattr("class") or "").split()):
             return True
         node = node.parent if node.parent is not None and node.parent.tag in ("td", "div") else None
     return False
@@ -187,18 +189,32 @@ def _language(node: Any) -> str:
 
 
 def _images(tree: Any, url: str, kept: Kept) -> None:
-    for node in tree.document.query_selector_all("img"):
-        source = next(
-            (s for s in map(node.getattr, ("src", "data-src", "data-original")) if s and s.strip()), ""
-        ).strip()
-        if not source or source.startswith("data:") or _is_pixel(node):
+    for node in _all(tree.document, "img"):
+        source = _source(node)
+        if not source or _is_pixel(node):
             continue
         alt = " ".join((node.getattr("alt") or "").replace("[", "(").replace("]", ")").split())
         try:
             where = urljoin(url, source)
         except ValueError:  # a bracket in the host
             where = source
-        kept.mark(tree, node, f"![{alt}]({''.join(where.split())})", is_block=False)
+        kept.mark(tree, node, f"![{alt}]({_spelt(where)})", is_block=False)
+
+
+def _spelt(address: str) -> str:
+    """An address in one piece, as WHATWG URL, section 4.4, reads it: line breaks and tabs fall out, blanks are %20."""
+    return "".join(address.translate({9: "", 10: "", 13: "", 32: "%20"}).split())
+
+
+def _source(image: Any) -> str:
+    """The address of a picture, or empty; one that loads late has the bytes of a stand-in where others have it."""
+    source = image.parent.query_selector("source") if image.parent.tag == "picture" else None
+    sets = [
+        (node.getattr(name) or "").split() for node in (image, source) if node for name in ("srcset", "data-srcset")
+    ]
+    plain = [image.getattr(name) or "" for name in ("src", "data-src", "data-original", "data-lazy-src")]
+    addresses = [address.strip() for address in (*plain, *(each[0].rstrip(",") for each in sets if each))]
+    return next((each for each in addresses if each and each[:5].lower() != "data:"), "")
 
 
 def _is_pixel(image: Any) -> bool:

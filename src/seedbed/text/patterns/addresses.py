@@ -1,4 +1,4 @@
-"""Addresses in a text: e-mail, IPv4, IPv6. Kernels that judge one candidate each; `patterns_personal` finds candidates.
+"""Addresses in a text: e-mail, IPv4, IPv6. Kernels that judge one candidate each; `personal` finds candidates.
 
 What is reserved for documentation or of no person is none: example.com and its like (RFC 2606), networks that IANA
 keeps for private, local, test or multicast use (RFC 6890), git@host of a remote repository, a password in a URL

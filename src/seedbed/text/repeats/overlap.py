@@ -116,12 +116,17 @@ def _list(first: Ints, hashes: Hashes, n: int, grams: Hashes) -> None:
     for d in range(len(first) - 1):
         state = np.uint64(0)
         for w in range(first[d], first[d + 1]):
-            state = state * _FACTOR + hashes[w]
-            if w - n >= first[d]:
-                state -= hashes[w - n] * power
+            state = _rolled(state, hashes, w, n, first[d], power)
             if w - first[d] + 1 >= n:
                 grams[g] = mix(state)
                 g += 1
+
+
+@kernel
+def _rolled(state: np.uint64, hashes: Hashes, w: int, n: int, begin: int, power: np.uint64) -> np.uint64:
+    """The state over the n words up to w, from that up to the one before; the text's first word is `begin`."""
+    state = state * _FACTOR + hashes[w]
+    return state - hashes[w - n] * power if w - n >= begin else state
 
 
 @kernel
@@ -193,9 +198,7 @@ def _ngrams_in(
     for d in range(len(first) - 1):
         state = np.uint64(0)
         for w in range(first[d], first[d + 1]):
-            state = state * _FACTOR + hashes[w]
-            if w - n >= first[d]:
-                state -= hashes[w - n] * power
+            state = _rolled(state, hashes, w, n, first[d], power)
             if w - first[d] + 1 >= n:
                 number = _number(mix(state), keys, numbers, mask, bits)
                 if number >= 0:

@@ -13,6 +13,8 @@ from seedbed.text import unicode
 from seedbed.text.hashing import GOLDEN, extend, mix, slot, splitmix, table_mask
 from seedbed.text.kernel import Bytes, Hashes, Ints, kernel
 
+Codes = npt.NDArray[np.int32]
+"""A folded character for each code point, or where it is several."""
 Small = npt.NDArray[np.uint32]
 """Numbers of 32 bits: twice as many to a machine's vector as of 64."""
 
@@ -61,13 +63,7 @@ def folded_hashes(data: Bytes, start: Ints, end: Ints, otherwise: Hashes) -> Has
 
 @kernel
 def _all_shingles(
-    data: Bytes,
-    offsets: Ints,
-    folded: npt.NDArray[np.int32],
-    expansions: npt.NDArray[np.int32],
-    factors: Hashes,
-    first: Ints,
-    found: Hashes,
+    data: Bytes, offsets: Ints, folded: Codes, expansions: Codes, factors: Hashes, first: Ints, found: Hashes
 ) -> int:
     n = 0
     words = np.empty(_most_words(offsets), np.uint64)
@@ -82,8 +78,8 @@ def _all_shingles(
 def _sketch(
     data: Bytes,
     offsets: Ints,
-    folded: npt.NDArray[np.int32],
-    expansions: npt.NDArray[np.int32],
+    folded: Codes,
+    expansions: Codes,
     word_factors: Hashes,
     factors: Small,
     terms: Small,
@@ -113,14 +109,7 @@ def _sketch(
 
 
 @kernel
-def _hash_passages(
-    data: Bytes,
-    start: Ints,
-    end: Ints,
-    folded: npt.NDArray[np.int32],
-    expansions: npt.NDArray[np.int32],
-    found: Hashes,
-) -> None:
+def _hash_passages(data: Bytes, start: Ints, end: Ints, folded: Codes, expansions: Codes, found: Hashes) -> None:
     most = 1
     for p in range(len(start)):
         most = max(most, (end[p] - start[p]) // 2 + 1)
@@ -186,14 +175,7 @@ def _join(words: Hashes, n_words: int, factors: Hashes, found: Hashes) -> int:
 
 
 @kernel
-def _folded_words(
-    data: Bytes,
-    start: int,
-    stop: int,
-    folded: npt.NDArray[np.int32],
-    expansions: npt.NDArray[np.int32],
-    words: Hashes,
-) -> int:
+def _folded_words(data: Bytes, start: int, stop: int, folded: Codes, expansions: Codes, words: Hashes) -> int:
     """Hashes of the folded words of one document; their number."""
     n, at = 0, start
     state, last = np.uint64(0), _NONE
@@ -218,7 +200,7 @@ def _folded_words(
             one = expansions[-2 - target, k] if many else target
             if one == unicode.REMOVED:
                 break
-            if one == _BETWEEN:
+            if one == _BETWEEN:  # as above: as a kernel of its own this would cost ASCII text half its speed
                 if last != _NONE:
                     words[n] = mix(state)
                     n += 1

@@ -1,176 +1,226 @@
-"""A linear count of sentences as NLTK's Punkt finds them in English, without its trained statistics.
+"""Sentences as NLTK's Punkt counts them with its English model, in one pass over the bytes.
 
-A sentence ends at a full stop, question mark or exclamation mark that whitespace and something more, or an opening or
-closing mark, follows: at the last such mark of a word; newlines alone end none. A full stop ends none behind an
-abbreviation, an initial or dots, unless a capitalised word follows that mostly begins sentences; nor behind a number
-that a lower-case letter follows.
-Kiss and Strunk 2006, Unsupervised Multilingual Sentence Boundary Detection, section 4; the trained model knows from
-20,000 words of newspaper text how each is capitalised, this module has a short list.
+A full stop, question mark or exclamation mark may end a sentence if whitespace and something more, or an opening or
+closing mark, follows: of those in a word the last, and from NLTK 3.6.6 on also the first where the word begins with it.
+The word and what follows are then looked at (see `punkt_words`). Closing marks behind an end stay with the sentence
+before it, and a sentence of which nothing is left does not count. Newlines alone end none.
+Kiss and Strunk 2006, Unsupervised Multilingual Sentence Boundary Detection; the model is in punkt_english.txt.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
 from seedbed.core.nouns import DocumentBatch
 from seedbed.text import unicode
-from seedbed.text.kernel import Bytes, Hashes, Ints, kernel, leaf
+from seedbed.text.kernel import Bytes, Ints, kernel, leaf
+from seedbed.text.rules.lines import Segments, describe, trim
+from seedbed.text.rules.punkt_english import APART, CLOSES, SPACE, Model, NltkVersion, kinds, model
+from seedbed.text.rules.punkt_words import holds_break, skip_space
+from seedbed.text.unicode import code_point
+from seedbed.text.vectors import BLOCK, NONE, ONE, between, lowest_bit
 
-ABBREVIATIONS = """
-adm ala ariz aug ave bros calif chg cie co col colo conn corp cos ct dec dr feb fla fri ft ga gen ill inc jan jr kan ky
-lt ltd maj messrs mg mich mr mrs ms nev nov oct ok okla ore pa prof rep reps sen sep sept sr st sw tenn tues va vs vt
-wash wed wis yr d.h u.s u.k u.n u.s.a p.m a.m ph.d d.c n.y
-"""
-STARTERS = """
-a according after all although among an and as at both but by despite even for he her his how however i if in indeed
-instead it its many meanwhile moreover most nevertheless nonetheless nor of on one or our separately she similarly since
-so some that the their there these they this those though thus to under we what when where which while who why
-with yet you your no not
-"""
-_STOP, _EXCLAMATION, _QUESTION, _NEWLINE, _BLANK = 0x2E, 0x21, 0x3F, 0x0A, 0x20
-_LONGEST = 8
+_STOP, _EXCLAMATION, _QUESTION, _NEWLINE, _HYPHEN = ord("."), ord("!"), ord("?"), ord("\n"), ord("-")
 
 
-def line_sentences(documents: DocumentBatch) -> Ints:
-    """Sentences in the lines of each document; ask through `documents.derive(line_sentences)`."""
-    return _counts(documents, by_line=True)
+@cache
+def line_sentences(nltk: NltkVersion) -> Callable[[DocumentBatch], Ints]:
+    """Sentences in the lines of each document; ask through `documents.derive(line_sentences(nltk))`."""
+    return lambda documents: _counts(documents, nltk, by_line=True)
 
 
-def page_sentences(documents: DocumentBatch) -> Ints:
-    """Sentences of each document, whose lines may share one; ask through `documents.derive(page_sentences)`."""
-    return _counts(documents, by_line=False)
+@cache
+def page_sentences(nltk: NltkVersion) -> Callable[[DocumentBatch], Ints]:
+    """Sentences of each document, whose lines may share one; ask through `documents.derive(page_sentences(nltk))`."""
+    return lambda documents: _counts(documents, nltk, by_line=False)
 
 
-def _counts(documents: DocumentBatch, by_line: bool) -> Ints:
+def sentences_of_lines(documents: DocumentBatch) -> Segments:
+    """The sentences themselves, by NLTK 3.4; ask through `documents.derive(sentences_of_lines)`."""
+    first = np.zeros(len(documents) + 1, np.int64)
+    np.cumsum(documents.derive(line_sentences("3.4")), out=first[1:])
+    start, end, chars = (np.empty(int(first[-1]), np.int64) for _ in range(3))
+    hashes = np.empty(int(first[-1]), np.uint64)
+    data, offsets = documents.text_buffers()
+    _find(
+        data,
+        offsets,
+        unicode.flags(),
+        kinds("3.4"),
+        model(),
+        True,
+        True,
+        np.zeros(len(documents), np.int64),
+        start,
+        end,
+    )
+    describe(data, start, end, chars, hashes)
+    return Segments(first, start, end, chars, hashes)
+
+
+def _counts(documents: DocumentBatch, nltk: NltkVersion, by_line: bool) -> Ints:
     counts = np.zeros(len(documents), np.int64)
-    _count(*documents.text_buffers(), unicode.flags(), _keys(ABBREVIATIONS), _keys(STARTERS), by_line, counts)
+    nowhere = np.empty(0, np.int64)
+    _find(
+        *documents.text_buffers(),
+        unicode.flags(),
+        kinds(nltk),
+        model(),
+        nltk == "3.4",
+        by_line,
+        counts,
+        nowhere,
+        nowhere,
+    )
     return counts
 
 
-def _keys(words: str) -> Hashes:
-    """Words of up to 8 bytes, each as one big-endian number, sorted; longer ones are cut."""
-    return np.array(sorted({int.from_bytes(word.encode()[:_LONGEST], "big") for word in words.split()}), np.uint64)
-
-
 @kernel
-def _count(
-    data: Bytes, offsets: Ints, flags: Bytes, abbreviations: Hashes, starters: Hashes, by_line: bool, counts: Ints
+def _find(
+    data: Bytes,
+    offsets: Ints,
+    flags: Bytes,
+    kinds: Bytes,
+    model: Model,
+    is_old: bool,
+    by_line: bool,
+    counts: Ints,
+    starts: Ints,
+    ends: Ints,
 ) -> None:
+    """Counts a document; and the bounds of sentences, as many as there is room for."""
+    n = 0
     for d in range(len(offsets) - 1):
-        begin, stop = offsets[d], offsets[d + 1]
+        begin, stop, before = offsets[d], offsets[d + 1], n
         while begin < stop:
-            close = stop
-            if by_line:
-                close = begin
-                while close < stop and data[close] != _NEWLINE:
-                    close += 1
-            counts[d] += _skip_space(data, begin, close, flags) < close
-            mark = -1  # the last in this word that may end a sentence
-            for at in range(begin, close):
-                byte = data[at]
-                if byte in (_STOP, _EXCLAMATION, _QUESTION) and _may_end(data, at, close, flags):
-                    mark = at
-                elif byte <= _BLANK and mark >= 0:
-                    counts[d] += _ends_sentence(data, begin, mark, close, flags, abbreviations, starters)
-                    mark = -1
-            if mark >= 0:
-                counts[d] += _ends_sentence(data, begin, mark, close, flags, abbreviations, starters)
+            close = _next_of(data, begin, stop, _NEWLINE, _NEWLINE) if by_line else stop
+            n = _sentences(data, begin, close, flags, kinds, model, is_old, n, starts, ends)
             begin = close + 1
+        counts[d] = n - before
 
 
 @leaf
-def _skip_space(data: Bytes, at: int, close: int, flags: Bytes) -> int:
+def _next_of(data: Bytes, at: int, close: int, low: int, high: int) -> int:
+    """The next byte from `low` to `high`, or `close`."""
     while at < close:
-        code, size = unicode.code_point(data, at)
-        if not flags[code] & unicode.SPACE:
+        found = between(data, at, low, high)
+        if found != NONE:
+            return min(close, at + lowest_bit(found))
+        at += BLOCK
+    return close
+
+
+@leaf
+def _sentences(
+    data: Bytes,
+    begin: int,
+    close: int,
+    flags: Bytes,
+    kinds: Bytes,
+    model: Model,
+    is_old: bool,
+    n: int,
+    starts: Ints,
+    ends: Ints,
+) -> int:
+    """Write down the sentences of data[begin:close] behind the `n` there are; how many there are then."""
+    first, end = trim(data, begin, close, flags)
+    if first == end:
+        return n
+    earlier, earlier_end = -1, -1  # the sentence before this one, which may take marks from its start
+    sentence, mark = first, _next_mark(data, begin, close, kinds)
+    start = _word_start(data, begin, mark, begin, kinds, is_old)
+    while mark < close:
+        following = _next_mark(data, mark + 1, close, kinds)
+        following_start = _word_start(data, mark, following, start, kinds, is_old)
+        if following == close or mark < following_start or (mark == following_start and not is_old):
+            after = skip_space(data, mark + 1, close, kinds)
+            if holds_break(data, start, _stretch_end(data, mark + 1, after, close, kinds), kinds, model):
+                own, taken = _taken(data, sentence, mark + 1, kinds) if earlier >= 0 else (0, 0)
+                n = _write(earlier, sentence + own if taken > 0 else earlier_end, n, starts, ends)
+                earlier, earlier_end = sentence + taken, mark + 1
+                sentence = after
+        mark, start = following, following_start
+    own, taken = _taken(data, sentence, end, kinds) if earlier >= 0 else (0, 0)
+    n = _write(earlier, sentence + own if taken > 0 else earlier_end, n, starts, ends)
+    return _write(sentence + taken, end, n, starts, ends)
+
+
+@leaf
+def _write(begin: int, end: int, n: int, starts: Ints, ends: Ints) -> int:
+    """How many sentences there are with this one, which counts if it is not empty."""
+    if begin >= end:
+        return n
+    if n < len(starts):
+        starts[n], ends[n] = begin, end
+    return n + 1
+
+
+@leaf
+def _next_mark(data: Bytes, at: int, close: int, kinds: Bytes) -> int:
+    """The next mark that may end a sentence, or `close`."""
+    while at < close:
+        marks = between(data, at, _STOP, _STOP) | between(data, at, _QUESTION, _QUESTION)
+        marks |= between(data, at, _EXCLAMATION, _EXCLAMATION)
+        while marks != NONE:
+            place = at + lowest_bit(marks)
+            if place >= close:
+                return close
+            marks &= marks - ONE
+            if place + 1 < close:
+                code, _ = code_point(data, place + 1)
+                kind = kinds[code]
+                if kind & APART or (kind & SPACE and skip_space(data, place + 1, close, kinds) < close):
+                    return place
+        at += BLOCK
+    return close
+
+
+@leaf
+def _word_start(data: Bytes, before: int, mark: int, otherwise: int, kinds: Bytes, is_old: bool) -> int:
+    """Where the word of `mark` begins, as far as it lies behind `before`; `otherwise` if it does not begin there.
+
+    From NLTK 3.6.6 on words are apart by ASCII whitespace alone.
+    """
+    at = mark
+    while at > before + 1:
+        at -= 1
+        byte = data[at]
+        if byte == 0x20 or 0x09 <= byte <= 0x0D:
+            return at + 1
+        if is_old and byte & 0xC0 != 0x80 and kinds[code_point(data, at)[0]] & SPACE:
+            return at + code_point(data, at)[1]
+    return otherwise
+
+
+@leaf
+def _stretch_end(data: Bytes, behind: int, after: int, close: int, kinds: Bytes) -> int:
+    """Where what is looked at ends: with the word at `after`, or with one character directly `behind` the mark."""
+    if after == behind:
+        return behind + code_point(data, behind)[1]
+    while after < close:
+        code, size = code_point(data, after)
+        if kinds[code] & SPACE:
+            break
+        after += size
+    return after
+
+
+@leaf
+def _taken(data: Bytes, begin: int, end: int, kinds: Bytes) -> tuple[int, int]:
+    """How many bytes from `begin` are closing marks of the sentence before, and how many with the whitespace behind."""
+    at = begin
+    while at < end:
+        code, size = code_point(data, at)
+        if not kinds[code] & CLOSES:
             break
         at += size
-    return at
-
-
-@leaf
-def _may_end(data: Bytes, at: int, close: int, flags: Bytes) -> bool:
-    """Whether whitespace and something more, or a mark, follows the mark at `at`."""
-    following = _skip_space(data, at + 1, close, flags)
-    return following < close and (following > at + 1 or _is_mark(int(data[following])))
-
-
-@leaf
-def _ends_sentence(
-    data: Bytes, begin: int, at: int, close: int, flags: Bytes, abbreviations: Hashes, starters: Hashes
-) -> bool:
-    """Whether a sentence ends at the mark at `at`, and another one follows."""
-    following = _skip_space(data, at + 1, close, flags)
-    is_spaced = following > at + 1
-    rest = following
-    while not is_spaced and rest < close and _closes(int(data[rest])):  # closing marks stay with their sentence
-        rest += 1
-    if _skip_space(data, rest, close, flags) == close:
-        return False
-    if data[at] != _STOP:
-        return True
-    code, _ = unicode.code_point(data, following)
-    if at > begin and data[at - 1] == _STOP:
-        return is_spaced and _is_starter(data, following, close, starters)
-    kind = _before(data, begin, at, flags, abbreviations)
-    if kind == 0:
-        return True
-    if kind == 1:
-        return flags[code] & unicode.LOWER == 0
-    return is_spaced and _is_starter(data, following, close, starters)
-
-
-@leaf
-def _is_mark(byte: int) -> bool:
-    """One of ) " ; } ] * : @ ' ( { [ ! ? (Punkt's NonWord)."""
-    return byte in (0x29, 0x22, 0x3B, 0x7D, 0x5D, 0x2A, 0x3A, 0x40, 0x27, 0x28, 0x7B, 0x5B, 0x21, 0x3F)
-
-
-@leaf
-def _closes(byte: int) -> bool:
-    """One of " ' ) ] }"""
-    return byte in (0x22, 0x27, 0x29, 0x5D, 0x7D)
-
-
-@leaf
-def _before(data: Bytes, begin: int, at: int, flags: Bytes, abbreviations: Hashes) -> int:
-    """What stands before the full stop at `at`: 1 a number, 2 an initial or an abbreviation, 0 anything else."""
-    key, start, shift, n_digits, n_letters = np.uint64(0), at, np.uint64(0), 0, 0
-    while start > begin:
-        last = start - 1
-        while data[last] & 0xC0 == 0x80:
-            last -= 1
-        code, size = unicode.code_point(data, last)
-        is_letter = flags[code] & unicode.ALPHA != 0
-        is_digit = 0x30 <= code <= 0x39
-        if not (is_letter or is_digit or code == _STOP or (n_digits > 0 and code == 0x2C)):
-            break
-        n_digits += is_digit
-        n_letters += is_letter
-        if at - last > 2 * _LONGEST:
-            return 0
-        byte = int(data[last]) | 0x20 if 65 <= data[last] <= 90 else int(data[last])
-        key = key | np.uint64(byte) << shift if shift < np.uint64(64) and size == 1 else np.uint64(0)
-        shift += np.uint64(8)
-        start = last
-    if n_letters == 0:
-        return 1 if n_digits > 0 else 0
-    if n_letters == 1 and n_digits == 0 and data[start] != _STOP:
-        return 2
-    place = int(np.searchsorted(abbreviations, key))
-    return 2 if place < len(abbreviations) and abbreviations[place] == key else 0
-
-
-@leaf
-def _is_starter(data: Bytes, at: int, close: int, starters: Hashes) -> bool:
-    """Whether the word at `at` is capitalised and mostly begins sentences."""
-    if not 65 <= data[at] <= 90:
-        return False
-    key, n = np.uint64(0), 0
-    while at < close and (65 <= data[at] <= 90 or 97 <= data[at] <= 122):
-        if n < _LONGEST:
-            key = key << np.uint64(8) | np.uint64(data[at] | 0x20)
-        n += 1
-        at += 1
-    place = int(np.searchsorted(starters, key))
-    return place < len(starters) and starters[place] == key
+        if at == end or (at + 1 < end and data[at] == _HYPHEN and data[at + 1] == _HYPHEN):
+            return at - begin, at - begin
+        space_end = skip_space(data, at, end, kinds)
+        if space_end > at:
+            return at - begin, space_end - begin
+    return 0, 0

@@ -36,11 +36,11 @@ class FromFile(TokenizerMaker):
         """It reads a file, not the pool."""
         return False
 
-    def identity(self) -> dict[str, Json]:
+    def fingerprinted(self) -> dict[str, Json]:
         """The file's content counts, not its name."""
         path = Path(self.file)
         content = hash_file(path) if path.is_file() else "missing"
-        return {**super().identity(), "parameters": {"content": content, "end_of_text": self.end_of_text}}
+        return {"content": content, "end_of_text": self.end_of_text}
 
     def make(self, texts: Iterator[str]) -> str:  # noqa: ARG002 - the contract's signature
         """The file's text, checked."""
