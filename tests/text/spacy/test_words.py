@@ -14,7 +14,7 @@ from seedbed.text.spacy.words import spacy_words
 from seedbed.text.words import whitespace as words
 from tests.conftest import examples
 
-GOLDEN = json.loads(Path(__file__).with_name("spacy_golden.json").read_text())["texts"]
+GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())["texts"]
 PIECES = ["word", "Mr.", "don't", ":)", "(", ")", ".", "...", "5km", "a-b", "http://a.b/c-d", "°C.", "x-", "語。", "'s"]
 TEXTS = st.lists(st.lists(st.sampled_from([*PIECES, " ", " ", "\n", "  "]), max_size=40).map("".join), min_size=1)
 
