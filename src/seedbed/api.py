@@ -18,7 +18,7 @@ from seedbed import catalogue, pipeline, recipes
 from seedbed import recipe as trees
 from seedbed.core import arrow, remote, units
 from seedbed.core.artifact import Artifact
-from seedbed.core.errors import SeedbedError
+from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.core.parameters import Json
 from seedbed.pipeline import dialects, preflight, upkeep, workplace
 from seedbed.pipeline import export as exporting
@@ -90,10 +90,17 @@ class Corpus:
         return exporting.export(self.out, target, to)
 
 
-def expand(inputs: Sequence[str | Path]) -> tuple[str, ...]:
-    """Globs resolved, in order; a pattern that matches nothing stays, and is then reported as missing."""
+def expand(inputs: str | Path | Sequence[object]) -> tuple[str, ...]:
+    """Globs resolved, in order; a pattern that matches nothing stays, and is then reported as missing.
+
+    Raises RecipeError for what is no path, such as a list among the paths.
+    """
     found: list[str] = []
-    for given in map(str, inputs):
+    for path in [inputs] if isinstance(inputs, str | Path) else inputs:
+        if not isinstance(path, str | Path):
+            what = f"holds a {type(path).__name__} where a path belongs"
+            raise RecipeError("inputs", what, "Give each path by itself: *paths.")
+        given = str(path)
         is_glob = glob.has_magic(given) and not given.startswith("sample:")
         found.extend((sorted(glob.glob(given, recursive=True)) or [given]) if is_glob else [given])  # noqa: PTH207
     return tuple(found)

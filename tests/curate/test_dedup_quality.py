@@ -94,7 +94,8 @@ def test_a_chain_is_told_from_copies(told):
     chain = by_size[max(by_size)]
     assert chain["chained"]
     assert chain["unlike"]["low"] > 0.5
-    assert [said for said in about["warnings"] if f"{chain['documents']} documents is chained" in said]
+    (said,) = [said for said in about["warnings"] if f"{chain['documents']} documents is chained" in said]
+    assert "raise `rows`" in said
     assert len(about["warnings"]) == 1
 
 

@@ -167,6 +167,18 @@ def test_code_in_a_sentence_is_quoted() -> None:
     assert extract("<code><img src='i.png' alt='i'></code>") == inline("![i](http://a.example/docs/i.png)")
 
 
+def test_a_list_of_linked_names_is_no_menu() -> None:
+    names = [f"rule{i}()" for i in range(8)]
+    plain = "".join(f'<li><p><a href="#{name}">{name}</a> - simpler</p></li>' for name in names)
+    code = "".join(f'<li><p><a href="#{name}"><code>{name}</code></a> - simpler</p></li>' for name in names)
+    page = "<html><body><div role='main'><section><section><p>{}</p><ul>{}</ul></section></section></div></body></html>"
+    menu, described = (
+        RichContent().extract(Record(0, page.format(BEFORE, items).encode(), "html")) for items in (plain, code)
+    )
+    assert [name in menu for name in names] == [False] * 8
+    assert [f"`{name}` - simpler" in described for name in names] == [True] * 8
+
+
 def test_pictures_leave_their_slots_in_order() -> None:
     html = (
         '<img src="a.png" alt="first [one]"> x <a href="/"><img data-src="/b c.png"></a> y '

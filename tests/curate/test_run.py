@@ -247,7 +247,7 @@ def test_a_parquet_without_the_text_column_is_refused_with_the_mend(tmp_path: Pa
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (lambda folder: folder, "no file here can be read"),
+        (lambda folder: folder, "there is no file in it"),
         (lambda folder: folder / "missing", "no such file or folder"),
     ],
 )
@@ -258,9 +258,9 @@ def test_nothing_to_read_is_said(tmp_path: Path, prepare: object, message: str) 
 
 
 def test_a_named_file_of_unknown_kind_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.docx").write_bytes(b"x")
+    (tmp_path / "x.odt").write_bytes(b"x")
     with pytest.raises(SeedbedError, match=r"no reader takes.*\.jsonl"):
-        curate([tmp_path / "x.docx"], tmp_path / "out")
+        curate([tmp_path / "x.odt"], tmp_path / "out")
 
 
 def test_a_full_disk_is_said_and_the_same_command_goes_on(

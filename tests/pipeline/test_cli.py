@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -176,6 +177,18 @@ def test_a_dry_run_shows_cost_and_makes_nothing(corpus: Path, tmp_path: Path) ->
     preview = json.loads(asked.stdout)
     assert preview["needs"]["flops"] > 0
     assert preview["refusals"] == []
+
+
+def test_where_there_is_no_document_nothing_is_compiled(tmp_path: Path) -> None:
+    (tmp_path / "zero.jsonl").write_text("")
+    cache = tmp_path / "kernels"
+    given = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    settings = ("--set", "curate.filters.size.min_bytes=1", "--json")
+    done = seedbed("curate", "zero.jsonl", "--out", "o", *settings, cwd=tmp_path, env=given)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["read"] == 0
+    assert "Compiling" not in done.stderr
+    assert list(cache.rglob("*.nbi")) == []
 
 
 def test_parts_of_an_array_job_come_together(corpus: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,11 +16,13 @@ import pytest
 from seedbed import api
 from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.core.nouns import DocumentBatch
-from seedbed.curate.contract import Filter, Rule
+from seedbed.curate.contract import Filter, Record, Rule
+from seedbed.curate.extractors.main_content import MainContent
 from seedbed.curate.filters.bad_words import BadWords
 from seedbed.curate.filters.benchmark_overlap import BenchmarkOverlap
 from seedbed.curate.filters.size import Size
 from seedbed.curate.filters.url_blocklist import UrlBlocklist
+from seedbed.curate.sources import find_sources
 from seedbed.pipeline import preflight, probe
 from seedbed.pipeline.workplace import resolve
 from tests.conftest import sample_texts
@@ -152,6 +155,42 @@ def test_a_step_that_fails_on_the_probe_is_said(tmp_path: Path) -> None:
     plan = dataclasses.replace(plain.curate, steps=(HostSize(),), survivors=())
     seen = preflight.preview(dataclasses.replace(plain, curate=plan), [str(tmp_path / "a.jsonl")], tmp_path / "out")
     assert any("fails on the probed documents: ZeroDivisionError: poison" in told for told in seen.warnings)
+
+
+@dataclasses.dataclass(frozen=True)
+class SlowToStart(MainContent):
+    """An extractor that takes a second of the processor the first time, as one whose kernels are compiled does."""
+
+    started: ClassVar[list[bool]] = []
+
+    def extract(self, record: Record) -> str:
+        if not self.started:
+            self.started.append(True)
+            start = time.process_time()
+            while time.process_time() - start < 1:
+                pass
+        return super().extract(record)
+
+
+def test_what_is_made_ready_once_is_no_cost_of_a_document(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(f"<p>{sample_texts()[0]['text']}</p>")
+    plain = api.load_recipe("fineweb_en")
+    preflight.preview(plain, [str(tmp_path)], tmp_path / "out")
+    plan = dataclasses.replace(plain.curate, extractor=SlowToStart())
+    seen = preflight.preview(dataclasses.replace(plain, curate=plan), [str(tmp_path)], tmp_path / "out")
+    assert SlowToStart.started
+    assert seen.probe.documents == 1
+    assert seen.probe.steps[0].cpu_seconds < 0.8
+
+
+def test_a_large_document_is_probed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "SAMPLED_BYTES", 1000)
+    (tmp_path / "a.txt").write_text("A text of some words. " * 1000)
+    plan = dataclasses.replace(api.load_recipe("fineweb_en").curate, steps=(), survivors=())
+    sources, _ = find_sources([tmp_path], plan.readers)
+    seen = probe.probe(plan, sources)
+    assert (seen.documents, seen.scale) == (1, 1)
+    assert seen.text_bytes > 20_000
 
 
 def test_free_room_is_that_of_the_folder_or_where_it_would_be(tmp_path: Path) -> None:

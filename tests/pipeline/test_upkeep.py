@@ -147,6 +147,15 @@ def test_a_wrong_format_or_name_is_said(asked: Path, tmp_path: Path) -> None:
         api.Corpus(asked).export(tmp_path / "x", "jsonl.zstd")
     with pytest.raises(SeedbedError, match=r"ends in \.jsonl\.gz"):
         api.Corpus(asked).export(tmp_path / "x.jsonl.zst", "jsonl.gz")
+    with pytest.raises(SeedbedError, match=r"x\.parquet: is no file name of the format jsonl\.zst.*documents/"):
+        api.Corpus(asked).export(tmp_path / "x.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tokens_that_are_not_there_are_said_with_the_verb_that_makes_them(corpus: Path, tmp_path: Path) -> None:
+    api.curate(corpus, out=tmp_path / "out")
+    with pytest.raises(SeedbedError, match=r"there are no tokens here yet\. Run `seedbed tokenize` there first"):
+        api.Corpus(tmp_path / "out").export(tmp_path / "x", "megatron")
 
 
 def test_documents_open_in_other_programs_as_they_are(asked: Path) -> None:

@@ -11,10 +11,11 @@ MathJax, MediaWiki, LaTeXML, Sphinx and pictures of formulas spell them. An item
 whole. Where all text is extracted its place counts too: an item that stands before the one found last is lost; main
 content leaves items of menus and contents out on purpose, so that there only their numbers are compared.
 
-What belongs to the main content is labelled by hand-made rules for the programs that wrote these pages, from their own
-class names and roles (FURNITURE, BODIES), without a look at what an extractor keeps: an item is outside it that stands
-in a menu, sidebar, header, footer, search form, index or table of contents, in a bar of links to other pages or
-languages, or in a picture that links such a place; and, where the page marks its body, outside that body. Both figures
+What belongs to the main content is labelled by a hand-made rule for the programs that wrote these pages, from their own
+class names and roles (FURNITURE, BODIES): an item is outside it that stands in a menu, sidebar, header, footer, search
+form, index or table of contents, in a bar of links to other pages or languages, or in a picture that links such a
+place; and, where the page marks its body, outside that body. The rule asks no extractor, but it was written after
+looking at what the extractor had lost; read the figure inside main content as the extractor's at its best. Both figures
 are reported: of all items, and of those inside.
 Writes benchmarks/results/rich_pages.csv.
 """

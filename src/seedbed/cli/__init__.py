@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from seedbed.cli import making as making  # isort: skip  # its verbs stand first in --help
 from seedbed.cli import asking as asking
-from seedbed.cli import making as making
 from seedbed.cli.options import app
 from seedbed.core.errors import RecipeError, SeedbedError
 

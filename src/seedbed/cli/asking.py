@@ -9,7 +9,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from seedbed.cli.options import AsJson, DryRun, Folder, Set, Workers, app, settings_of, show_table, store_text
+from seedbed.cli.options import RECIPES, AsJson, DryRun, Folder, Set, Workers, app, settings_of, show_table, store_text
 from seedbed.core.errors import RecipeError
 from seedbed.core.remote import inside, url_of
 
@@ -194,10 +194,11 @@ def export(folder: Folder, target: Annotated[str, typer.Argument(help="A new fil
 @app.command("compare-dialects")
 def compare_dialects(
     method: Annotated[str, typer.Argument(help="A filter with dialects, such as gopher_quality.")],
-    first: str, second: str,
+    first: Annotated[str, typer.Argument(help="One of its dialects, such as paper.")],
+    second: Annotated[str, typer.Argument(help="Another one, such as datatrove.")],
     inputs: Annotated[list[str], typer.Argument(help="Files and folders, or the output folder of one curation.")],
     max_documents: Annotated[Optional[int], typer.Option(min=1, help="Compare no more than these.")] = None,  # noqa: UP045
-    recipe: Annotated[str, typer.Option(help="Its readers and extractor read the inputs.")] = "fineweb_en",
+    recipe: Annotated[str, typer.Option(help=f"Its readers and extractor read the inputs. {RECIPES}")] = "fineweb_en",
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Show the documents that two dialects of one filter disagree on, with the rule and both numbers."""

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Optional, cast
 import typer
 
 from seedbed.cli.options import (
+    INPUTS,
+    RECIPES,
     AsJson,
     Budget,
     DryRun,
@@ -18,6 +20,8 @@ from seedbed.cli.options import (
     Folder,
     NoCheck,
     Out,
+    Recipe,
+    Seed,
     Set,
     Target,
     Workers,
@@ -32,74 +36,16 @@ from seedbed.core.remote import inside
 
 
 @app.command()
-def methods(word: Annotated[str, typer.Argument(help="Search in name, what and source.")] = "") -> None:
-    """List the published methods on the shelves."""
-    from seedbed import catalogue
-
-    rows = [[path, told.get("title", "").partition(": ")[2]] for path, told in catalogue.search(word)]
-    if not rows:
-        raise RecipeError(word, "no method's name, what or source holds this word", "Try `seedbed methods`.")
-    if len(rows) == 1:
-        path, told = catalogue.search(word)[0]
-        print(path)
-        for heading, text in told.items():
-            print(f"  {heading:10}{text}")
-        return
-    show_table("", ["method", "what"], rows)
-
-
-@app.command()
-def show(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name, a .json or .yaml file, or an output folder.")],
-    sets: Set = None,
-    inputs: Annotated[Optional[list[str]], typer.Option("--input", help="Instead of the recipe's inputs.")] = None,  # noqa: UP045
-) -> None:
-    """Show a recipe, resolved, and what it will need: documents, tokens, FLOP, disk."""
-    from seedbed import api
-    from seedbed import recipe as trees
-    from seedbed.pipeline import estimate
-
-    loaded = api.load_recipe(recipe, settings_of(sets))
-    print(trees.to_yaml(loaded).rstrip())
-    for warning in loaded.curate.warnings():
-        print(f"warning: {warning}", file=sys.stderr)
-    needs = estimate.estimate(loaded, api.expand(inputs or loaded.inputs))
-    show_table("\nWhat it will need", ["", ""], [[name, value] for name, value in needs.lines()])
-
-
-@app.command()
-def run(recipe: str, out: Out, inputs: Annotated[Optional[list[str]], typer.Option("--input")] = None,  # noqa: UP045
-        sets: Set = None, workers: Workers = 2, engine: Engine = "local", dry_run: DryRun = False,
-        no_check: NoCheck = False, as_json: AsJson = False) -> None:  # fmt: skip
-    """Run a whole recipe: from raw files to a report."""
-    from seedbed import api
-    from seedbed.pipeline import workplace
-
-    if dry_run:
-        workplace.check_engine(engine)
-        preview = api.preview(recipe, out, inputs=inputs or (), settings=settings_of(sets), workers=workers)
-        _print_preview(preview, as_json)
-        return
-    _warn(recipe, sets)
-    index = api.run(recipe, out, inputs=inputs or (), settings=settings_of(sets), workers=workers,
-                    engine=engine, check=not no_check)  # fmt: skip
-    if as_json:
-        print(json.dumps(index))
-        return
-    _print_ledger(out)
-    verdict = cast("dict[str, Any]", index.get("compare") or {}).get("verdict")
-    for line in [verdict] if isinstance(verdict, str) else verdict or []:
-        print(line)
-    print(f"Report: {inside(out, 'report.html')}")
-
-
-@app.command()
-def curate(inputs: list[str], out: Out, recipe: str = "fineweb_en", sets: Set = None, workers: Workers = 2,
+def curate(inputs: Annotated[list[str], typer.Argument(help=INPUTS)], out: Out,
+           recipe: Annotated[str, typer.Option(help=RECIPES)] = "fineweb_en", sets: Set = None, workers: Workers = 2,
            engine: Engine = "local",
            published: Annotated[Optional[str], typer.Option(help="Output folder of an earlier run: what it kept does not go for a duplicate.")] = None,  # noqa: E501, UP045
            shard: Annotated[str, typer.Option(help="K/N: read one of N parts only, for array jobs; the same command without it goes on.")] = "",  # noqa: E501
            dry_run: DryRun = False, no_check: NoCheck = False, as_json: AsJson = False) -> None:  # fmt: skip
-    """Curate files and folders: .warc .html .jsonl .parquet .txt, compressed too. Default: English web text."""
+    """Curate .warc .wet .html .jsonl .parquet .txt .pdf .docx .epub and Wikipedia dumps. Default: English web text.
+
+    Any mix of files and folders, compressed or not, here or in a store. What is kept lies in OUT/documents.
+    """
     from seedbed import api, pipeline
     from seedbed.pipeline import workplace
 
@@ -124,6 +70,33 @@ def curate(inputs: list[str], out: Out, recipe: str = "fineweb_en", sets: Set = 
         return
     _print_ledger(out)
     print(f"Kept documents: {inside(out, 'documents')}   Report: {inside(out, 'report.html')}")
+
+
+@app.command()
+def run(recipe: Recipe, out: Out,
+        inputs: Annotated[Optional[list[str]], typer.Option("--input", help=f"Instead of the recipe's inputs. {INPUTS} May be repeated.")] = None,  # noqa: E501, UP045
+        sets: Set = None, workers: Workers = 2, engine: Engine = "local", dry_run: DryRun = False,
+        no_check: NoCheck = False, as_json: AsJson = False) -> None:  # fmt: skip
+    """Run a whole recipe: from raw files to a report."""
+    from seedbed import api
+    from seedbed.pipeline import workplace
+
+    if dry_run:
+        workplace.check_engine(engine)
+        preview = api.preview(recipe, out, inputs=inputs or (), settings=settings_of(sets), workers=workers)
+        _print_preview(preview, as_json)
+        return
+    _warn(recipe, sets)
+    index = api.run(recipe, out, inputs=inputs or (), settings=settings_of(sets), workers=workers,
+                    engine=engine, check=not no_check)  # fmt: skip
+    if as_json:
+        print(json.dumps(index))
+        return
+    _print_ledger(out)
+    verdict = cast("dict[str, Any]", index.get("compare") or {}).get("verdict")
+    for line in [verdict] if isinstance(verdict, str) else verdict or []:
+        print(line)
+    print(f"Report: {inside(out, 'report.html')}")
 
 
 def _warn(recipe: str, sets: Set) -> None:
@@ -184,8 +157,10 @@ def tokenize(folder: Folder, sets: Set = None, workers: Workers = 2) -> None:
 
 
 @app.command()
-def select(folder: Folder, scorer: str, budget_tokens: Budget, selector: str = "top_k", target: Target = None,
-           seed: int = 0, sets: Set = None, workers: Workers = 2) -> None:  # fmt: skip
+def select(folder: Folder, scorer: Annotated[str, typer.Argument(help="Such as dsir, or FILE.py:CLASS; `seedbed methods scorers` lists them.")],  # noqa: E501
+           budget_tokens: Budget,
+           selector: Annotated[str, typer.Option(help="What scores become: `seedbed methods selectors` lists them.")] = "top_k",  # noqa: E501
+           target: Target = None, seed: Seed = 0, sets: Set = None, workers: Workers = 2) -> None:  # fmt: skip
     """Choose documents under a budget of tokens: weights for training, with the cost of choosing."""
     from seedbed import api
     from seedbed.core.units import human
@@ -202,7 +177,7 @@ def select(folder: Folder, scorer: str, budget_tokens: Budget, selector: str = "
 def train(folder: Folder, weights: Annotated[Optional[str], typer.Option(help="A Weights folder; default: every document once.")] = None,  # noqa: UP045, E501
           tokens: Annotated[Optional[str], typer.Option(help="How long, such as 2M.")] = None,  # noqa: UP045
           init: Annotated[Optional[str], typer.Option(help="A model folder to start from.")] = None,  # noqa: UP045
-          seed: int = 0, sets: Set = None) -> None:  # fmt: skip
+          seed: Seed = 0, sets: Set = None) -> None:  # fmt: skip
     """Train a model on the kept documents of a folder; killed anywhere, the same command goes on."""
     from seedbed import api
 
@@ -215,7 +190,9 @@ def train(folder: Folder, weights: Annotated[Optional[str], typer.Option(help="A
 def compare(folder: Folder, budget_tokens: Budget,
             methods: Annotated[list[str], typer.Option("--method", help="A scorer, or FILE.py:CLASS; more than once.")],
             heldout: Annotated[list[str], typer.Option("--heldout", help="DOMAIN=FILE; the first decides.")],
-            target: Target = None, seeds: int = 3, sets: Set = None, workers: Workers = 2) -> None:  # fmt: skip
+            target: Target = None,
+            seeds: Annotated[int, typer.Option(min=1, help="How often each arm is trained.")] = 3,
+            sets: Set = None, workers: Workers = 2) -> None:  # fmt: skip
     """Compare ways to choose data: train an arm each, over seeds, cost counted, against random documents."""
     from seedbed import api
 
@@ -230,7 +207,8 @@ def compare(folder: Folder, budget_tokens: Budget,
 
 
 @app.command()
-def evaluate(model: str, text: Annotated[list[str], typer.Option("--text", help="A file of text. May be repeated.")],
+def evaluate(model: Annotated[str, typer.Argument(help="A model folder: config.json and weights.")],
+             text: Annotated[list[str], typer.Option("--text", help="A file of text. May be repeated.")],
              as_json: AsJson = False) -> None:  # fmt: skip
     """Bits per byte of a model folder on held-out files."""
     from seedbed import api
@@ -244,7 +222,8 @@ def evaluate(model: str, text: Annotated[list[str], typer.Option("--text", help=
 
 @predict.command("fit")
 def predict_fit(runs: Annotated[Path, typer.Argument(help="CSV or Parquet: params, tokens, loss, a row a run.")],
-                law: str = "chinchilla", out: Annotated[Optional[Path], typer.Option(help="Where to store the fit.")] = None) -> None:  # noqa: E501, UP045  # fmt: skip
+                law: Annotated[str, typer.Option(help="`seedbed methods laws` lists them.")] = "chinchilla",
+                out: Annotated[Optional[Path], typer.Option(help="Where to store the fit.")] = None) -> None:  # noqa: UP045  # fmt: skip
     """Fit a law to a table of runs."""
     from seedbed import api
 
@@ -258,7 +237,10 @@ def predict_fit(runs: Annotated[Path, typer.Argument(help="CSV or Parquet: param
 
 
 @predict.command("forecast")
-def predict_forecast(fit: Path, params: float, tokens: float, as_json: AsJson = False) -> None:
+def predict_forecast(fit: Annotated[Path, typer.Argument(help="A file that `seedbed predict fit --out` stored.")],
+                     params: Annotated[float, typer.Argument(help="Parameters of the model, such as 1e9.")],
+                     tokens: Annotated[float, typer.Argument(help="Tokens it is trained on, such as 2e10.")],
+                     as_json: AsJson = False) -> None:  # fmt: skip
     """Forecast a loss at a size and a length, or refuse outside the law's domain."""
     from seedbed import api
 
@@ -279,7 +261,30 @@ def report(folder: Folder) -> None:
 
 
 @app.command()
-def diff(left: str, right: str) -> None:
+def show(
+    recipe: Annotated[str, typer.Argument(help=f"{RECIPES} Without it the recipes are listed.")] = "",
+    sets: Set = None,
+    inputs: Annotated[Optional[list[str]], typer.Option("--input", help="Instead of the recipe's inputs.")] = None,  # noqa: UP045
+) -> None:
+    """List the recipes, or show one, resolved, and what it will need: documents, tokens, FLOP, disk."""
+    from seedbed import api, recipes
+    from seedbed import recipe as trees
+    from seedbed.pipeline import estimate
+
+    if not recipe:
+        show_table("", ["recipe", "what"], [[name, recipes.title(name)] for name in recipes.names()])
+        return
+
+    loaded = api.load_recipe(recipe, settings_of(sets))
+    print(trees.to_yaml(loaded).rstrip())
+    for warning in loaded.curate.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
+    needs = estimate.estimate(loaded, api.expand(inputs or loaded.inputs))
+    show_table("\nWhat it will need", ["", ""], [[name, value] for name, value in needs.lines()])
+
+
+@app.command()
+def diff(left: Recipe, right: Recipe) -> None:
     """Compare two recipes (names, files or output folders), value by value."""
     from seedbed import api
     from seedbed import recipe as trees
@@ -288,3 +293,22 @@ def diff(left: str, right: str) -> None:
     show_table("", ["path", left, right], [[path, json.dumps(a), json.dumps(b)] for path, a, b in rows])
     if not rows:
         print("No difference.")
+
+
+@app.command()
+def methods(
+    word: Annotated[str, typer.Argument(help="Only those with this word in name, what or source.")] = "",
+) -> None:
+    """List the published methods on the shelves."""
+    from seedbed import catalogue
+
+    rows = [[path, told.get("title", "").partition(": ")[2]] for path, told in catalogue.search(word)]
+    if not rows:
+        raise RecipeError(word, "no method's name, what or source holds this word", "Try `seedbed methods`.")
+    if len(rows) == 1:
+        path, told = catalogue.search(word)[0]
+        print(path)
+        for heading, text in told.items():
+            print(f"  {heading:10}{text}")
+        return
+    show_table("", ["method", "what"], rows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from seedbed import recipes
 from seedbed.core.errors import RecipeError, SeedbedError
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ app.add_typer(predict, name="predict")
 
 Out = Annotated[str, typer.Option("--out", help="Output folder, here or s3://...; what is there already stays.")]
 Folder = Annotated[str, typer.Argument(help="Output folder of `seedbed curate` or `seedbed run`.")]
+INPUTS = "Files, folders or patterns of them, here or s3://..."
+RECIPES = f"A recipe's name ({', '.join(recipes.names())}), a .yaml or .json file, or an output folder."
+Recipe = Annotated[str, typer.Argument(help=RECIPES)]
 Set = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads it at run time
     typer.Option("--set", help="PATH=VALUE, such as curate.filters.gopher_quality.min_words=30. May be repeated."),
@@ -34,6 +38,7 @@ Workers = Annotated[int, typer.Option("--workers", "-w", min=1, help="Processes 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done and what it would cost; do nothing.")]
 NoCheck = Annotated[bool, typer.Option("--no-check", help="Start even where disk or memory seem too small.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+Seed = Annotated[int, typer.Option("--seed", help="Another seed draws other documents and initial weights.")]
 Budget = Annotated[str, typer.Option("--budget-tokens", help="Tokens to choose, such as 20M.")]
 Target = Annotated[
     Optional[list[str]],  # noqa: UP045

@@ -286,5 +286,6 @@ def _warnings(groups: list[dict[str, Json]], drawn: Sampling) -> list[Json]:
         assert isinstance(unlike, dict)
         if group["chained"]:
             share = f"{unlike['value']:.0%} of its pairs are below Jaccard {drawn.threshold}"
-            said.append(f"a group of {group['documents']} documents is chained: {share}; more rows a band link less")
+            mend = "raise `rows` of the method, so that fewer unlike documents are linked"
+            said.append(f"a group of {group['documents']} documents is chained: {share}; {mend}")
     return said

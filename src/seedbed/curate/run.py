@@ -145,7 +145,8 @@ def edit(step: Edit, text: Artifact, store: Store, engine: Engine) -> Artifact:
     """A new text version."""
 
     def fill(draft: Draft) -> dict[str, Json]:
-        tasks.warm([step])
+        if text.rows:
+            tasks.warm([step])
         work = [tasks.EditTask(_shard_name(shard), shard, step, draft) for shard in text.shards()]
         engine.run(tasks.edit_shard, work, label=step.name(), total=text.rows, unit="documents")
         return {}
@@ -171,7 +172,8 @@ def measure(methods: Sequence[Filter | Deduper], text: Artifact, store: Store, e
     requests = {m.name(): Request("Signals", m.name(), _measuring(m), {"text": text.fingerprint}) for m in methods}
     missing = [method for method in methods if store.find(requests[method.name()]) is None]
     if missing:
-        tasks.warm(missing)  # compile kernels once, here, before workers start
+        if text.rows:
+            tasks.warm(missing)  # compile kernels once, here, before workers start
         drafts = tuple(store.draft(requests[method.name()]) for method in missing)
         known = {name: artifact.path for name, artifact in learned.items()}
         work = [tasks.MeasureTask(_shard_name(s), s, tuple(missing), drafts, known) for s in text.shards()]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Generator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from seedbed.core import remote
 from seedbed.core.errors import SeedbedError
@@ -16,6 +17,7 @@ from seedbed.core.remote import RemoteFile
 from seedbed.curate.contract import Reader
 
 _MAX_SHARD_FACTOR = 4
+_N_ENDINGS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +73,16 @@ def find_sources(inputs: Sequence[str | Path], readers: Sequence[Reader]) -> tup
     if not found:
         names = ", ".join(map(str, inputs))
         known = ", ".join(dict.fromkeys(suffix.split(".")[1] for each in readers for suffix in each.suffixes))
-        raise SeedbedError(names, "no file here can be read", f"These kinds can: {known}.")
+        raise SeedbedError(names, _nothing_read(ignored), f"These kinds can be read: {known}.")
     return [found[name] for name in sorted(found)], sorted(set(ignored))
+
+
+def _nothing_read(ignored: Sequence[str]) -> str:
+    if not ignored:
+        return "there is no file in it"
+    counts = Counter(PurePath(name).suffix.lower() or "without an ending" for name in set(ignored))
+    told = ", ".join(f"{n} {ending}" for ending, n in counts.most_common(_N_ENDINGS))
+    return f"no file here can be read ({told}{', ...' if len(counts) > _N_ENDINGS else ''})"
 
 
 def _on_disk(inputs: Sequence[str | Path], readers: Sequence[Reader]) -> tuple[dict[str, Source], list[str]]:
@@ -116,6 +126,8 @@ def _in_stores(inputs: Sequence[str | Path], readers: Sequence[Reader]) -> tuple
             if reader is None:
                 ignored.append(relative)
             else:
+                if reader.libraries:
+                    reader.check(Path(file.name))  # looks for its library; the file is not here yet
                 content = f"{file.mark}:{file.size}"
                 found[relative] = Source(relative, Path(file.name), reader, file.size, content, file)
     return found, ignored

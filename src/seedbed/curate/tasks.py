@@ -6,8 +6,10 @@ A method that fails on a batch is asked again document by document, so that one 
 from __future__ import annotations
 
 import dataclasses
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +21,7 @@ from seedbed.core import arrow
 from seedbed.core.artifact import Draft
 from seedbed.core.memory import reuse_freed_memory
 from seedbed.core.nouns import DOCUMENTS, EVENTS, SPANS, DocumentBatch, signals_schema
-from seedbed.curate.contract import CurateStep, Deduper, Edit, Edited, Filter, HashArray
+from seedbed.curate.contract import CurateStep, Deduper, Edit, Edited, Extractor, Filter, HashArray, Record
 from seedbed.curate.samples import learned_by
 from seedbed.engine.contract import Tick
 from seedbed.engine.progress import announce
@@ -28,6 +30,8 @@ T = TypeVar("T")
 
 BATCH_ROWS = 1024
 BATCH_BYTES = 16 << 20
+_WARM_UP = "A warm-up document.\nIt has two lines, and the words of a sentence."
+_CODE = re.compile(r"[a-z]+(?:_[a-z]+)+(?=: )")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,11 +67,16 @@ class KeepTask:
 
 
 def error_columns(error: Exception) -> dict[str, str]:
-    """kind, reason, message and traceback of an exception; the traceback names files without folders."""
+    """kind, reason, message and traceback of an exception; the traceback names files without folders.
+
+    The reason is the code that a ValueError begins with (`too_large: ...`), else the exception's type.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     lines = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}: {frame.line}" for frame in frames]
     text = "\n".join([*lines, f"{type(error).__name__}: {error}"])
-    return {"kind": "errored", "reason": type(error).__name__, "message": str(error), "traceback": text}
+    code = _CODE.match(str(error)) if type(error) is ValueError else None
+    reason = code[0] if code else type(error).__name__
+    return {"kind": "errored", "reason": reason, "message": str(error), "traceback": text}
 
 
 def batches(shard: Path) -> Iterator[DocumentBatch]:
@@ -211,16 +220,24 @@ KEPT = arrow.schema_with(DOCUMENTS, "id", pa.string())
 """The user's documents: DOCUMENTS with the id in hex."""
 
 
-def warm(methods: Sequence[CurateStep]) -> None:
+def warm(methods: Sequence[CurateStep | Extractor]) -> None:
     """Ask each once, so that kernels are compiled and cached before workers start."""
     from seedbed.text.kernel import compiling
 
-    batch = DocumentBatch.of(["A warm-up document.\nIt has two lines, and the words of a sentence."])
-    with compiling(lambda: announce("Compiling kernels: a minute or so, once per installation.")):
+    batch = DocumentBatch.of([_WARM_UP, _WARM_UP])
+    with compiling(announce_compiling):
         for method in methods:
-            if isinstance(method, Deduper):
+            if isinstance(method, Extractor):
+                method.extract(Record(0, f"<p>{_WARM_UP}</p>".encode(), "html"))
+            elif isinstance(method, Deduper):
                 method.groups(method.signatures(batch))
             elif isinstance(method, Edit):
                 method.edit(batch)
             else:
                 method.measure(batch)
+
+
+@cache
+def announce_compiling() -> None:
+    """Say it, the first time in this process."""
+    announce("Compiling kernels: a minute or so, once per installation.")

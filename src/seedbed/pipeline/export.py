@@ -48,6 +48,8 @@ FORMATS: dict[str, Callable[[BinaryIO], contextlib.AbstractContextManager[Binary
     "jsonl": _plain,
 }
 """Ending of the files -> how they are packed."""
+_OTHER_ENDINGS = (".parquet", ".csv", ".tsv", ".txt", ".arrow", ".feather", ".gz", ".zst", ".zip", ".tar")
+"""Of names that mean a file; any other name is a folder's."""
 
 
 def export(out: str | Path, target: str | Path, to: str = "jsonl.zst") -> dict[str, int]:
@@ -89,8 +91,8 @@ def _written(target: str | Path) -> Generator[Path, None, None]:
 def _export_documents(kept: Artifact, goal: Path, to: str) -> dict[str, int]:
     if goal.name.endswith(f".{to}"):
         plan = [(goal, kept.shards())]
-    elif ".json" in goal.name:
-        mend = f"Name a file that ends in .{to}, or a folder."
+    elif ".json" in goal.name or goal.suffix in _OTHER_ENDINGS:
+        mend = f"Name a file that ends in .{to}, or a folder; for Parquet take `documents/` of the run as it is."
         raise SeedbedError(str(goal), f"is no file name of the format {to}", mend)
     else:
         plan = [(goal / f"{shard.stem}.{to}", [shard]) for shard in kept.shards()]

@@ -169,12 +169,18 @@ def artifact_at(out: str | Path, role: str) -> Artifact:
     return Artifact(local(out) / "artifacts" / str(_role(out, role)))
 
 
+_MISSING = {
+    "curate": ("there is no curation here yet", "Run `seedbed curate` into it first."),
+    "tokens": ("there are no tokens here yet", "Run `seedbed tokenize` there first."),
+}
+"""Role -> what to say where nothing has it: (what, mend)."""
+
+
 def _role(out: str | Path, role: str) -> Json:
     index = read_index(out)
     if role not in index:
-        raise SeedbedError(
-            remote.url_of(out), f"there is no {role} here yet", f"Here so far: {', '.join(sorted(index))}."
-        )
+        what, mend = _MISSING.get(role, (f"there is no {role} here yet", f"Here so far: {', '.join(sorted(index))}."))
+        raise SeedbedError(remote.url_of(out), what, mend)
     return index[role]
 
 

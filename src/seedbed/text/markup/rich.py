@@ -164,7 +164,14 @@ def _code(tree: Any, kept: Kept) -> None:
         text = " ".join(str(node.text).split("\n")).strip()
         if text and _OPEN not in text:
             quote = "``" if "`" in text else "`"
-            kept.mark(tree, node, f"{quote}{text}{quote}", is_block=False)
+            kept.mark(tree, _link_around(node), f"{quote}{text}{quote}", is_block=False)
+
+
+def _link_around(node: Any) -> Any:
+    """The link that holds this code and nothing else, or the code: a row of names is no row of links to be left out."""
+    link = node.parent
+    is_all = link.tag == "a" and str(link.text).strip() == str(node.text).strip()
+    return link if is_all and link.parent is not None else node
 
 
 def _is_gutter(node: Any) -> bool:
