@@ -33,12 +33,22 @@ def test_a_folder_of_other_files_is_told_which_endings_are_in_it(tmp_path: Path)
         find_sources([tmp_path], READERS)
 
 
-@pytest.mark.parametrize("name", ["a.pdf", "a.docx", "a.epub", "dewiki-pages-articles.xml.bz2", "a.warc.wet.gz"])
-def test_the_shipped_recipe_takes_documents_and_dumps(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["a.pdf", "a.docx", "a.epub", "a.warc.wet.gz"])
+def test_the_shipped_recipes_take_documents(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     (source,), ignored = find_sources([tmp_path], READERS)
-    assert source.reader.name() in ("pdf", "docx", "epub", "wikipedia", "warc")
+    assert source.reader.name() in ("pdf", "docx", "epub", "warc")
     assert ignored == []
+
+
+def test_dumps_have_a_recipe_of_their_own_and_a_sitemap_is_no_dump(tmp_path: Path) -> None:
+    for name in ("dewiki-pages-articles.xml.bz2", "page.html"):
+        (tmp_path / name).write_bytes(b"x")
+    sources, ignored = find_sources([tmp_path], READERS)
+    assert [source.reader.name() for source in sources] == ["html"]
+    assert len(ignored) == 1
+    sources, _ = find_sources([tmp_path], recipes.load("wikipedia").curate.readers)
+    assert [source.reader.name() for source in sources] == ["wikipedia"]
 
 
 def test_a_missing_library_matters_only_where_its_kind_of_file_is(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +55,11 @@ import seedbed.curate.run
 
 def test_the_check_can_fail() -> None:
     assert "numba" in run(f"import numba; {LOADED}")
+
+
+def test_to_load_a_recipe_compiles_nothing(tmp_path: Path) -> None:
+    names = ["fineweb_en", "web_en", "web_zh", "web_multilingual", "math", "code", "qa", "wikipedia"]
+    code = f"from seedbed import recipes\nfor name in {names}: recipes.load(name)"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list(tmp_path.rglob("*.nbi")) == []

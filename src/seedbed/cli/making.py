@@ -42,7 +42,7 @@ def curate(inputs: Annotated[list[str], typer.Argument(help=INPUTS)], out: Out,
            published: Annotated[Optional[str], typer.Option(help="Output folder of an earlier run: what it kept does not go for a duplicate.")] = None,  # noqa: E501, UP045
            shard: Annotated[str, typer.Option(help="K/N: read one of N parts only, for array jobs; the same command without it goes on.")] = "",  # noqa: E501
            dry_run: DryRun = False, no_check: NoCheck = False, as_json: AsJson = False) -> None:  # fmt: skip
-    """Curate .warc .wet .html .jsonl .parquet .txt .pdf .docx .epub and Wikipedia dumps. Default: English web text.
+    """Curate .warc .wet .html .jsonl .parquet .txt .pdf .docx .epub. Default: English web text.
 
     Any mix of files and folders, compressed or not, here or in a store. What is kept lies in OUT/documents.
     """

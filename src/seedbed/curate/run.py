@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from seedbed.core import arrow
 from seedbed.core.artifact import Artifact, Draft, Request, Store
 from seedbed.core.parameters import Json, encode
@@ -192,7 +194,8 @@ def group(deduper: Deduper, signatures: Artifact, store: Store) -> Artifact:
     """The documents that have duplicates, with their groups. One column of signatures at a time is in memory."""
 
     def fill(draft: Draft) -> dict[str, Json]:
-        members = Members.of(deduper.name(), deduper.groups(arrow.Shards(signatures.shards())))
+        columns = arrow.Shards(signatures.shards())
+        members = Members.of(deduper.name(), deduper.groups(columns) if columns.num_rows else np.zeros(0, np.int64))
         draft.write_table("part-00000.parquet", arrow.table({"row": members.row_M, "group": members.group_M}))
         return {}
 

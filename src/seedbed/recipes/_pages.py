@@ -12,7 +12,6 @@ from seedbed.curate.readers.parquet import Parquet
 from seedbed.curate.readers.pdf import Pdf
 from seedbed.curate.readers.text import Text
 from seedbed.curate.readers.warc import Warc
-from seedbed.curate.readers.wikipedia import Wikipedia
 from seedbed.curate.survivors.longest import Longest
 
 
@@ -22,7 +21,7 @@ def pages(extractor: Extractor, *steps: CurateStep) -> CuratePlan:
     A reader whose library is missing says so when it meets a file, and not before.
     """
     return CuratePlan(
-        readers=(Warc(), Html(), Jsonl(), Parquet(), Text(), Pdf(), Docx(), Epub(), Wikipedia()),
+        readers=(Warc(), Html(), Jsonl(), Parquet(), Text(), Pdf(), Docx(), Epub()),
         extractor=extractor,
         steps=steps,
         survivors=(Longest(),),

@@ -21,7 +21,7 @@ from seedbed.core import arrow
 from seedbed.core.errors import RecipeError
 from seedbed.core.nouns import DocumentBatch
 from seedbed.curate.contract import Edit, Edited
-from seedbed.text.patterns.mask import mask
+from seedbed.text.patterns.mask import is_placeholder, mask
 from seedbed.text.patterns.personal import KINDS, find
 
 
@@ -42,8 +42,7 @@ class MaskPersonalData(Edit):
         """Raises RecipeError for a replacement that would be masked again."""
         super().__post_init__()
         for kind, put in self._replacements().items():
-            plain = put.startswith("<") and put.strip("<>_").isalpha()  # no need to compile the search
-            if not plain and len(find(*DocumentBatch.of([put]).text_buffers())):
+            if not is_placeholder(put) and len(find(*DocumentBatch.of([put]).text_buffers())):
                 raise RecipeError(f"{self.name()}.{kind}", f"{put!r} is personal data itself", "Use a plain word.")
 
     def edit(self, documents: DocumentBatch) -> Edited:

@@ -86,6 +86,11 @@ def mask(data: Bytes, offsets: Ints, find: Finder, replacements: Mapping[str, st
         found, open_rows = more, np.unique(again.row)
 
 
+def is_placeholder(put: str) -> bool:
+    """Whether it is a short word in angle brackets, such as <PRIVATE_KEY>: no passage of any kind, without a search."""
+    return len(put) <= 20 and put[:1] == "<" and put.strip("<>").replace("_", "").isalpha()
+
+
 def _replace(data: Bytes, offsets: Ints, found: Found, put: list[bytes]) -> tuple[Bytes, Ints]:
     pieces: list[bytes | memoryview] = []
     view, at = np.ascontiguousarray(data).data, int(offsets[0])
