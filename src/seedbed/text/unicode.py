@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import unicodedata
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +82,17 @@ def code_point(data: Bytes, at: int) -> tuple[int, int]:
         return (lead & 0x0F) << 12 | (int(data[at + 1]) & 0x3F) << 6 | (int(data[at + 2]) & 0x3F), 3
     high = (lead & 0x07) << 18 | (int(data[at + 1]) & 0x3F) << 12
     return high | (int(data[at + 2]) & 0x3F) << 6 | (int(data[at + 3]) & 0x3F), 4
+
+
+@leaf
+def skip(data: Bytes, at: int, stop: int, kinds: npt.NDArray[np.unsignedinteger[Any]], kind: int) -> int:
+    """The next place, at most `stop`, whose code point is not of that kind, by a table of flags by code point."""
+    while at < stop:
+        code, size = code_point(data, at)
+        if not kinds[code] & kind:
+            break
+        at += size
+    return at
 
 
 @leaf

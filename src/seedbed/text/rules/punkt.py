@@ -19,8 +19,8 @@ from seedbed.text import unicode
 from seedbed.text.kernel import Bytes, Ints, kernel, leaf
 from seedbed.text.rules.lines import Segments, describe, trim
 from seedbed.text.rules.punkt_english import APART, CLOSES, SPACE, Model, NltkVersion, kinds, model
-from seedbed.text.rules.punkt_words import holds_break, skip_space
-from seedbed.text.unicode import code_point
+from seedbed.text.rules.punkt_words import holds_break
+from seedbed.text.unicode import code_point, skip
 from seedbed.text.vectors import BLOCK, NONE, ONE, between, lowest_bit
 
 _STOP, _EXCLAMATION, _QUESTION, _NEWLINE, _HYPHEN = ord("."), ord("!"), ord("?"), ord("\n"), ord("-")
@@ -137,7 +137,7 @@ def _sentences(
         following = _next_mark(data, mark + 1, close, kinds)
         following_start = _word_start(data, mark, following, start, kinds, is_old)
         if following == close or mark < following_start or (mark == following_start and not is_old):
-            after = skip_space(data, mark + 1, close, kinds)
+            after = skip(data, mark + 1, close, kinds, SPACE)
             if holds_break(data, start, _stretch_end(data, mark + 1, after, close, kinds), kinds, model):
                 own, taken = _taken(data, sentence, mark + 1, kinds) if earlier >= 0 else (0, 0)
                 n = _write(earlier, sentence + own if taken > 0 else earlier_end, n, starts, ends)
@@ -173,7 +173,7 @@ def _next_mark(data: Bytes, at: int, close: int, kinds: Bytes) -> int:
             if place + 1 < close:
                 code, _ = code_point(data, place + 1)
                 kind = kinds[code]
-                if kind & APART or (kind & SPACE and skip_space(data, place + 1, close, kinds) < close):
+                if kind & APART or (kind & SPACE and skip(data, place + 1, close, kinds, SPACE) < close):
                     return place
         at += BLOCK
     return close
@@ -220,7 +220,7 @@ def _taken(data: Bytes, begin: int, end: int, kinds: Bytes) -> tuple[int, int]:
         at += size
         if at == end or (at + 1 < end and data[at] == _HYPHEN and data[at + 1] == _HYPHEN):
             return at - begin, at - begin
-        space_end = skip_space(data, at, end, kinds)
+        space_end = skip(data, at, end, kinds, SPACE)
         if space_end > at:
             return at - begin, space_end - begin
     return 0, 0

@@ -25,7 +25,7 @@ from seedbed.text.rules.punkt_english import (
     UPPER,
     Model,
 )
-from seedbed.text.unicode import code_point
+from seedbed.text.unicode import code_point, skip
 
 _STOP, _COMMA, _HYPHEN, _NEWLINE = ord("."), ord(","), ord("-"), ord("\n")
 _EXCLAMATION, _QUESTION, _COLON, _SEMICOLON = ord("!"), ord("?"), ord(":"), ord(";")
@@ -40,7 +40,7 @@ def holds_break(data: Bytes, at: int, limit: int, kinds: Bytes, model: Model) ->
     """Whether a sentence ends within data[at:limit]."""
     before, before_end, before_mark = 0, 0, -1
     while True:
-        at = skip_space(data, at, limit, kinds)
+        at = skip(data, at, limit, kinds, SPACE)
         if at == limit:
             return False
         end = _token_end(data, at, limit, kinds)
@@ -54,17 +54,6 @@ def holds_break(data: Bytes, at: int, limit: int, kinds: Bytes, model: Model) ->
                 return True
         before, before_end, before_mark = at, end, mark
         at = end
-
-
-@leaf
-def skip_space(data: Bytes, at: int, limit: int, kinds: Bytes) -> int:
-    """Where whitespace ends."""
-    while at < limit:
-        code, size = code_point(data, at)
-        if not kinds[code] & SPACE:
-            break
-        at += size
-    return at
 
 
 @leaf

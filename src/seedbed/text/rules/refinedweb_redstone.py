@@ -17,7 +17,7 @@ import numpy.typing as npt
 from seedbed.text import unicode
 from seedbed.text.kernel import Bytes, Flags, Ints, kernel, leaf
 from seedbed.text.rules.refinedweb_dclm import Cleaned
-from seedbed.text.unicode import code_point
+from seedbed.text.unicode import code_point, skip
 
 MAX_UPPERCASE = 0.6
 SPACE, BLANK, NUMERIC, DECIMAL, LATIN, PADDED, UPPER, LETTER = (1 << bit for bit in range(8))
@@ -178,7 +178,7 @@ def _is_furniture(data: Bytes, begin: int, end: int, kinds: Bytes, folded: Bytes
     first, last = _trim(data, begin, end, kinds)
     if first == last:
         return False
-    is_numeric = _skip(data, first, last, kinds, NUMERIC) == last
+    is_numeric = skip(data, first, last, kinds, NUMERIC) == last
     return is_numeric or _is_counter(data, first, last, kinds) or _has_phrase(data, first, last, kinds, folded, sizes)
 
 
@@ -207,7 +207,7 @@ def _is_mainly_uppercase(data: Bytes, at: int, end: int, kinds: Bytes) -> bool:
 
 @leaf
 def _trim(data: Bytes, begin: int, end: int, kinds: Bytes) -> tuple[int, int]:
-    begin = _skip(data, begin, end, kinds, SPACE)
+    begin = skip(data, begin, end, kinds, SPACE)
     close, at = begin, begin
     while at < end:
         code, size = code_point(data, at)
@@ -218,22 +218,11 @@ def _trim(data: Bytes, begin: int, end: int, kinds: Bytes) -> tuple[int, int]:
 
 
 @leaf
-def _skip(data: Bytes, at: int, end: int, kinds: Bytes, kind: int) -> int:
-    """The next place whose character is not of that kind."""
-    while at < end:
-        code, size = code_point(data, at)
-        if not kinds[code] & kind:
-            break
-        at += size
-    return at
-
-
-@leaf
 def _is_counter(data: Bytes, begin: int, end: int, kinds: Bytes) -> bool:
     """Digits, whitespace and one word of the letters a to z."""
-    number = _skip(data, begin, end, kinds, DECIMAL)
-    gap = _skip(data, number, end, kinds, SPACE)
-    return number > begin and number < gap < end and _skip(data, gap, end, kinds, LATIN) == end
+    number = skip(data, begin, end, kinds, DECIMAL)
+    gap = skip(data, number, end, kinds, SPACE)
+    return number > begin and number < gap < end and skip(data, gap, end, kinds, LATIN) == end
 
 
 @leaf
@@ -262,7 +251,7 @@ def _phrase_end(data: Bytes, at: int, end: int, kinds: Bytes, folded: Bytes, phr
             return -1
         code, size = code_point(data, at)
         if _PHRASES[k] == 0x20 and kinds[code] & BLANK:
-            at = _skip(data, at, end, kinds, BLANK)
+            at = skip(data, at, end, kinds, BLANK)
         elif folded[code] == _PHRASES[k]:
             at += size
         else:
@@ -277,7 +266,7 @@ def _count_characters(data: Bytes, at: int, end: int, kinds: Bytes, sizes: Bytes
     while at < end:
         code, size = code_point(data, at)
         if kinds[code] & BLANK:
-            at = _skip(data, at, end, kinds, BLANK)
+            at = skip(data, at, end, kinds, BLANK)
             n += 1
         else:
             at += size

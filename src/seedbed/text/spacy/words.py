@@ -26,7 +26,7 @@ from seedbed.text.spacy.tables import (
     rules,
     symbol_of,
 )
-from seedbed.text.unicode import code_point
+from seedbed.text.unicode import code_point, skip
 from seedbed.text.words.whitespace import Words, describe
 
 _BLANK = 0x20
@@ -89,7 +89,7 @@ def _block(
     block, has_phrase = w, False
     while at < stop:
         gap = at
-        at = _skip_space(data, at, stop, kinds)
+        at = skip(data, at, stop, kinds, SPACE)
         if at == stop or ((at - gap > 1 or (at > gap and data[gap] != _BLANK)) and w > block):
             break
         begin, all_kinds, last = at, np.uint16(0), np.uint16(0)
@@ -109,16 +109,6 @@ def _block(
             w = _add_known(data, begin, at, find_name(data, begin, at, names), names, tokens, w)
         has_phrase = has_phrase or begins_phrase(max(old, block + 1), w, phrases, tokens)
     return at, w, has_phrase
-
-
-@leaf
-def _skip_space(data: Bytes, at: int, stop: int, kinds: Kinds) -> int:
-    while at < stop:
-        code, size = code_point(data, at)
-        if not kinds[code] & SPACE:
-            break
-        at += size
-    return at
 
 
 @leaf
