@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -176,6 +177,47 @@ def test_an_output_folder_lives_on_the_store(bucket: str, tmp_path: Path, monkey
     (second.local / "ledger.json").unlink()
     second.push()
     assert f"{bucket}/runs/a/ledger.json" not in [file.url for file in remote.listing(f"{bucket}/runs/a")]
+
+
+def test_what_one_machine_takes_away_another_does_not_bring_back(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirrors = list[Mirror]()
+    for machine in ("one", "two"):
+        monkeypatch.setenv(SCRATCH, str(tmp_path / machine))
+        mirrors.append(Mirror(f"{bucket}/runs/c"))
+    one, two = mirrors
+    made = Store(one.local).make(Request("X", "x", {}), lambda draft: dict(draft.write_text("part-0.txt", "text")))
+    (one.local / "notes.json").write_text("old")
+    one.push()
+    two.pull()
+    shutil.rmtree(made.path)
+    (one.local / "notes.json").write_text("new")
+    one.push()
+    kept = Store(two.local).make(Request("X", "y", {}), lambda draft: dict(draft.write_text("part-0.txt", "mine")))
+    two.pull()
+    assert not (two.local / "artifacts" / made.path.name).exists()
+    assert (two.local / "notes.json").read_text() == "new"
+    assert kept.path.exists(), "made here, and not sent yet"
+    (two.local / "notes.json").write_text("newer, of a run that was killed before it was sent")
+    two.pull()
+    assert (two.local / "notes.json").read_text().startswith("newer")
+    two.push()
+    names = {file.url.removeprefix(f"{bucket}/runs/c/") for file in remote.listing(f"{bucket}/runs/c")}
+    assert not any(made.path.name in name for name in names)
+    assert f"artifacts/{kept.path.name}/manifest.json" in names
+
+
+def test_what_is_in_step_is_not_fetched_again(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SCRATCH, str(tmp_path))
+    mirror = Mirror(f"{bucket}/runs/d")
+    Store(mirror.local).make(Request("X", "x", {}), lambda draft: dict(draft.write_text("part-0.txt", "text")))
+    (mirror.local / "notes.json").write_text("{}")
+    mirror.push()
+    fetched = list[str]()
+    monkeypatch.setattr(remote, "fetch", lambda file, to: fetched.append(file.name))
+    mirror.pull()
+    assert fetched == []
 
 
 def test_damage_in_the_store_is_seen(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

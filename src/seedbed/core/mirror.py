@@ -6,9 +6,12 @@ writes to a store; stores offer no lock that would enforce it.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -19,8 +22,10 @@ from seedbed.core.parameters import Json
 
 SCRATCH = "SEEDBED_SCRATCH"
 """The environment variable that says where local copies lie; by default ~/.cache/seedbed."""
+_IN_STEP = ".store.json"
 
 
+@dataclasses.dataclass(frozen=True, init=False)
 class Mirror:
     """A remote output folder and its local copy.
 
@@ -28,37 +33,71 @@ class Mirror:
         url: the folder in the store.
     """
 
+    url: str
+    local: Path
+
     def __init__(self, url: str) -> None:
-        self.url = remote.url_of(url).rstrip("/")
+        object.__setattr__(self, "url", remote.url_of(url).rstrip("/"))
         scratch = Path(os.environ.get(SCRATCH) or Path.home() / ".cache" / "seedbed")
-        self.local = scratch / hashlib.sha256(self.url.encode()).hexdigest()[:16]
+        object.__setattr__(self, "local", scratch / hashlib.sha256(self.url.encode()).hexdigest()[:16])
 
     def pull(self) -> None:
-        """Fetch finished artifacts and other files that are not here. Raises SeedbedError for a damaged one."""
-        files = {file.url.removeprefix(self.url + "/"): file for file in remote.listing(self.url)}
-        finished = {name.rpartition("/")[0] for name in files if name.endswith("/manifest.json")}
-        for name, file in files.items():
-            folder = name.rpartition("/")[0]
-            to = self.local / name
-            unfinished = name.startswith("artifacts/") and folder != "artifacts" and folder not in finished
-            if unfinished or (to.exists() and to.stat().st_size == file.size and folder in finished):
+        """Fetch what is new in the store, drop what was taken away there. Raises SeedbedError for a damaged artifact.
+
+        What was made here since the last `push` stays, and is newer than what the store has by the same name.
+        """
+        there, known = self._listing(), self._in_step()
+        for name in known.keys() - there.keys():
+            self._drop(name)
+        finished = {name.rpartition("/")[0] for name in there if name.endswith("/manifest.json")}
+        fetched = set[str]()
+        for name, file in there.items():
+            folder, to = name.rpartition("/")[0], self.local / name
+            is_unfinished = name.startswith("artifacts/") and folder != "artifacts" and folder not in finished
+            if is_unfinished or (to.exists() and known.get(name) == (file.mark or None)):
+                continue
+            if folder in finished and to.exists() and to.stat().st_size == file.size:
                 continue
             to.parent.mkdir(parents=True, exist_ok=True)
             remote.fetch(file, to)
-        for folder in finished:
+            fetched.add(folder)
+        for folder in finished & fetched:
             _verify(self.local / folder)
+        self._remember(there)
 
     def push(self) -> None:
-        """Send what the store lacks, manifests after their files, and delete what is no longer here."""
-        there = {file.url.removeprefix(self.url + "/"): file.size for file in remote.listing(self.url)}
+        """Send what the store lacks, manifests after their files, and delete what was taken away here."""
+        there, known = self._listing(), self._in_step()
         here = [file for file in sorted(self.local.rglob("*")) if file.is_file() and _lasting(file, self.local)]
         for file in sorted(here, key=lambda file: (file.name == "index.json", file.name == "manifest.json")):
             name = file.relative_to(self.local).as_posix()
             immutable = (file.parent / "manifest.json").exists()
-            if not (immutable and there.get(name) == file.stat().st_size):
+            if not (immutable and name in there and there[name].size == file.stat().st_size):
                 remote.send(file, f"{self.url}/{name}")
-        for name in sorted(set(there) - {file.relative_to(self.local).as_posix() for file in here}):
+        names = {file.relative_to(self.local).as_posix() for file in here}
+        for name in sorted((there.keys() & known.keys()) - names):
             remote.remove(f"{self.url}/{name}")
+        self._remember(self._listing())
+
+    def _listing(self) -> dict[str, remote.RemoteFile]:
+        return {file.url.removeprefix(self.url + "/"): file for file in remote.listing(self.url)}
+
+    def _in_step(self) -> dict[str, str]:
+        """What the store held when this copy was last in step with it: the mark of each file by its name."""
+        file = self.local / _IN_STEP
+        return cast("dict[str, str]", json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+
+    def _remember(self, there: Mapping[str, remote.RemoteFile]) -> None:
+        self.local.mkdir(parents=True, exist_ok=True)
+        aside = self.local / f"{_IN_STEP}.{os.getpid()}.tmp"
+        aside.write_text(json.dumps({name: file.mark for name, file in there.items()}), encoding="utf-8")
+        os.replace(aside, self.local / _IN_STEP)
+
+    def _drop(self, name: str) -> None:
+        file = self.local / name
+        file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that holds more stays
+            file.parent.rmdir()
 
 
 def _lasting(file: Path, root: Path) -> bool:

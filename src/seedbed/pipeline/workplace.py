@@ -7,6 +7,7 @@ import dataclasses
 import json
 import socket
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -47,8 +48,7 @@ class Workplace:
         """
         check_engine(engine)
         mirror = Mirror(str(out)) if remote.is_remote(out) else None
-        if mirror is not None:
-            mirror.pull()
+        _local_copy.cache_clear()  # a writer begins with what the store has now
         root = local(out)
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -77,12 +77,15 @@ class Workplace:
 
 
 def local(out: str | Path) -> Path:
-    """The output folder on this machine: of a remote one, its local copy, fetched if it is not here."""
+    """The output folder on this machine: of a remote one, its local copy, brought in step once a process."""
     if not remote.is_remote(out):
         return Path(out)
-    mirror = Mirror(str(out))
-    if not mirror.local.exists():
-        mirror.pull()
+    return _local_copy(Mirror(str(out)))
+
+
+@cache
+def _local_copy(mirror: Mirror) -> Path:
+    mirror.pull()
     return mirror.local
 
 
