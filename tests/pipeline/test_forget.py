@@ -162,6 +162,13 @@ def test_what_is_not_here_changes_nothing_and_is_said(folder: tuple[Path, list[d
     assert len(list((out / "certificates").iterdir())) == 2
 
 
+def test_what_was_forgotten_is_not_found_again(folder: tuple[Path, list[dict[str, str]]]) -> None:
+    out, rows = folder
+    key = api.Corpus(out).why(rows[7]["url"]).id
+    assert len(api.Corpus(out).forget([key, rows[7]["url"]]).told["documents"]) == 1
+    assert api.Corpus(out).forget([key]).told["documents"] == []
+
+
 def test_the_earlier_run_that_was_respected_must_be_as_it_was(folder: tuple[Path, list[dict[str, str]]]) -> None:
     out, _ = folder
     workplace.write_index(out, {**workplace.read_index(out), "published": str(out)})

@@ -14,6 +14,7 @@ import pytest
 
 from seedbed import api
 from seedbed.core.errors import RecipeError, SeedbedError
+from seedbed.core.fingerprint import hash_file
 from seedbed.curate.readers.jsonl import Jsonl
 from seedbed.pipeline import export as exporting
 from seedbed.pipeline import upkeep
@@ -64,15 +65,38 @@ def rewrite(file: Path, change: dict[str, object]) -> None:
     file.write_text(json.dumps({**told, **change}))
 
 
-def lose_a_kept_document(out: Path) -> None:
-    shard = next(f for f in sorted(out.glob("artifacts/documents-kept-*/part-*")) if pq.read_table(f).num_rows > 1)
-    pq.write_table(pq.read_table(shard).slice(1), shard)
-    name, manifest = shard.name, shard.parent / "manifest.json"
-    from seedbed.core.fingerprint import hash_file
+def own_up(file: Path) -> None:
+    """The manifest knows what the file is now."""
+    files = json.loads((file.parent / "manifest.json").read_text())["files"]
+    fixed = [{**f, "hash": hash_file(file)} if f["name"] == file.name else f for f in files]
+    rewrite(file.parent / "manifest.json", {"files": fixed})
 
-    files = json.loads(manifest.read_text())["files"]
-    fixed = [{**f, "hash": hash_file(shard)} if f["name"] == name else f for f in files]
-    rewrite(manifest, {"files": fixed})
+
+def put(file: Path, rows: pa.Table) -> None:
+    pq.write_table(rows, file)
+    own_up(file)
+
+
+def with_two_rows(out: Path, pattern: str) -> Path:
+    return next(f for f in sorted((out / "artifacts").glob(pattern)) if pq.read_table(f).num_rows > 1)
+
+
+def lose_a_kept_document(out: Path) -> None:
+    shard = with_two_rows(out, "documents-kept-*/part-*")
+    put(shard, pq.read_table(shard).slice(1))
+
+
+def miscount(out: Path) -> None:
+    file = one(out, "decisions-*/ledger-*.parquet")
+    rows = pq.read_table(file)
+    counts = [rows.column("documents")[0].as_py() + 1, *rows.column("documents").to_pylist()[1:]]
+    put(file, rows.set_column(rows.column_names.index("documents"), rows.schema.field("documents"), [counts]))
+
+
+def swap_tokens(out: Path) -> None:
+    shard = with_two_rows(out, "tokens-*/part-*")
+    rows = pq.read_table(shard)
+    put(shard, rows.set_column(0, rows.schema.field(0), rows.column(0).take(list(range(rows.num_rows))[::-1])))
 
 
 def one(out: Path, pattern: str) -> Path:
@@ -88,6 +112,8 @@ FAULTS = {
     "ledger.json is not what": lambda out: rewrite(out / "ledger.json", {"kept": 1}),
     "documents/ does not hold": lambda out: shutil.rmtree(out / "documents"),
     "holds other documents than were kept": lose_a_kept_document,
+    "the stored ledger is not what the documents": miscount,
+    "in their order": swap_tokens,
 }
 
 
@@ -101,11 +127,7 @@ def test_a_planted_fault_is_found(changed: Path, problem: str) -> None:
 def test_a_lost_token_is_found(changed: Path) -> None:
     ids = next(f for f in sorted(changed.glob("artifacts/tokens-*/ids-*.bin")) if f.stat().st_size > 4)
     ids.write_bytes(ids.read_bytes()[:-2])
-    from seedbed.core.fingerprint import hash_file
-
-    manifest = ids.parent / "manifest.json"
-    files = json.loads(manifest.read_text())["files"]
-    rewrite(manifest, {"files": [{**f, "hash": hash_file(ids)} if f["name"] == ids.name else f for f in files]})
+    own_up(ids)
     assert any("tokens are listed" in told for told in api.Corpus(changed).verify().problems)
 
 
