@@ -40,7 +40,7 @@ demo: $(READY) ## curate, select, train and compare on the shipped sample, into 
 	$(BIN)/seedbed run demo --out runs/demo
 
 test: $(READY) ## all tests, in JOBS processes; some of them: make test ARGS="tests/curate -k size"
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --randomly-seed=$(SEED) $(ARGS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --randomly-seed=$(SEED) $(ARGS)
 
 fuzz: $(READY) ## the property tests with ten times the examples, drawn at random; some: make fuzz ARGS=tests/text
 	$(BIN)/python -m pytest -q -n $(JOBS) -m hypothesis --hypothesis-profile=fuzz $(ARGS)
