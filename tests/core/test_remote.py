@@ -228,8 +228,9 @@ def test_damage_in_the_store_is_seen(bucket: str, tmp_path: Path, monkeypatch: p
     (tmp_path / "bad").write_text("tExt")
     remote.send(tmp_path / "bad", f"{bucket}/runs/b/artifacts/{made.path.name}/part-0.txt")
     monkeypatch.setenv(SCRATCH, str(tmp_path / "two"))
-    with pytest.raises(SeedbedError, match=r"part-0\.txt: does not match its manifest"):
-        Mirror(f"{bucket}/runs/b").pull()
+    for _ in range(2):  # it is not taken for sound because it is here by now
+        with pytest.raises(SeedbedError, match=r"part-0\.txt: does not match its manifest"):
+            Mirror(f"{bucket}/runs/b").pull()
 
 
 def test_input_files_in_a_store_are_listed_and_read_there(bucket: str, tmp_path: Path) -> None:

@@ -50,18 +50,17 @@ class Mirror:
         for name in known.keys() - there.keys():
             self._drop(name)
         finished = {name.rpartition("/")[0] for name in there if name.endswith("/manifest.json")}
-        fetched = set[str]()
+        changed = {name for name, file in there.items() if not file.mark or known.get(name) != file.mark}
         for name, file in there.items():
             folder, to = name.rpartition("/")[0], self.local / name
             is_unfinished = name.startswith("artifacts/") and folder != "artifacts" and folder not in finished
-            if is_unfinished or (to.exists() and known.get(name) == (file.mark or None)):
+            if is_unfinished or (to.exists() and name not in changed):
                 continue
             if folder in finished and to.exists() and to.stat().st_size == file.size:
                 continue
             to.parent.mkdir(parents=True, exist_ok=True)
             remote.fetch(file, to)
-            fetched.add(folder)
-        for folder in finished & fetched:
+        for folder in finished & {name.rpartition("/")[0] for name in changed}:
             _verify(self.local / folder)
         self._remember(there)
 
