@@ -12,6 +12,8 @@ CODE := src tests scripts $(wildcard benchmarks)
 # One thread a process: the parallelism is ours (workers, test processes), and numbers do not depend on the machine.
 export OMP_NUM_THREADS ?= 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+# Packages are installed uncompiled and compiled as they are used: without that each process would compile torch anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Numba looks only at the file of the outermost kernel to see whether its cache is stale; a cache for each state of the
 # kernels that others call cannot be.

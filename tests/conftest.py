@@ -43,6 +43,7 @@ def pytest_sessionstart() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long files first, whatever the order: side by side, none is begun when all others have ended."""
     long = ("test_ray.py", "test_pipeline.py", "test_run.py", "test_store.py", "test_cli.py", "test_training.py")
+    long += ("test_guide.py", "test_distributed.py", "test_train_folder.py", "test_train.py", "test_ecosystem.py")
     items.sort(key=lambda item: item.path.name not in long)
 
 

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seedbed.api import (
         Corpus,
+        TrainedRun,
         compare,
         compare_dialects,
         curate,
         evaluate,
+        export,
         fit,
         preview,
         run,
@@ -32,10 +34,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Corpus",
+    "TrainedRun",
     "compare",
     "compare_dialects",
     "curate",
     "evaluate",
+    "export",
     "fit",
     "preview",
     "run",

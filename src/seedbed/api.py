@@ -6,11 +6,10 @@ Functions take paths (globs too) and plain values, and give typed results; error
 from __future__ import annotations
 
 import dataclasses
-import glob
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import pyarrow as pa
 
@@ -20,16 +19,19 @@ from seedbed.core import arrow, remote, units
 from seedbed.core.artifact import Artifact
 from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.core.parameters import Json
-from seedbed.pipeline import dialects, preflight, upkeep, workplace
+from seedbed.pipeline import dialects, models, preflight, upkeep, workplace
 from seedbed.pipeline import export as exporting
 from seedbed.pipeline import forget as forgetting
 from seedbed.pipeline import verify as verifying
 from seedbed.pipeline import what_if as asking
 from seedbed.pipeline import why as whys
+from seedbed.pipeline.trained import TrainedRun
+from seedbed.pipeline.workplace import expand
 from seedbed.recipe import Arm, ComparePlan, Recipe, Stage
 from seedbed.select.contract import Scorer, Selector
 
 if TYPE_CHECKING:
+    from seedbed.pipeline.train_request import How
     from seedbed.predict.contract import FittedLaw
 
 Settings = Mapping[str, Json]
@@ -90,22 +92,6 @@ class Corpus:
         return exporting.export(self.out, target, to)
 
 
-def expand(inputs: str | Path | Sequence[object]) -> tuple[str, ...]:
-    """Globs resolved, in order; a pattern that matches nothing stays, and is then reported as missing.
-
-    Raises RecipeError for what is no path, such as a list among the paths.
-    """
-    found: list[str] = []
-    for path in [inputs] if isinstance(inputs, str | Path) else inputs:
-        if not isinstance(path, str | Path):
-            what = f"holds a {type(path).__name__} where a path belongs"
-            raise RecipeError("inputs", what, "Give each path by itself: *paths.")
-        given = str(path)
-        is_glob = glob.has_magic(given) and not given.startswith("sample:")
-        found.extend((sorted(glob.glob(given, recursive=True)) or [given]) if is_glob else [given])  # noqa: PTH207
-    return tuple(found)
-
-
 def load_recipe(recipe: str | Recipe, settings: Settings | None = None) -> Recipe:
     """A recipe by name, file or output folder, with values set by path."""
     if isinstance(recipe, str):
@@ -123,10 +109,7 @@ def run(
     engine: str = "local",
     check: bool = True,
 ) -> dict[str, Json]:
-    """Run a whole recipe into `out`; what is there already is not made again. Gives the index by role.
-
-    With `check` it does not start where disk or memory will not do.
-    """
+    """Run a whole recipe into `out`; what is there already is not made again. Gives the index by role."""
     loaded = load_recipe(recipe, settings)
     return pipeline.run(loaded, out, inputs=expand(inputs), workers=workers, engine=engine, check=check)
 
@@ -223,26 +206,61 @@ def select(
 
 
 def train(
-    out: str | Path,
+    recipe: str | Path | Recipe | Corpus,
+    out: str | Path | None = None,
     *,
+    inputs: Sequence[str | Path] = (),
     weights: Artifact | str | Path | None = None,
     tokens: int | str | None = None,
     seed: int = 0,
     init: str | Path | None = None,
+    branch: str | Path | None = None,
     settings: Settings | None = None,
-    workers: int = 1,
-) -> Artifact:
-    """Train a model on the kept documents of `out`, all or as `weights` says, from scratch or from `init`.
+    **how: Unpack[How],
+) -> TrainedRun:
+    """Train a model in the folder `out`, or go on where a killed call left it, or find it done.
 
-    Gives the Run artifact; its folder is a model folder.
+    Args:
+        recipe: a corpus or its folder, read as it is; or a recipe, its name or file: its inputs are curated first.
+        out: folder of the run; by default that of the corpus. A folder holds one run.
+        inputs: files and folders instead of the recipe's.
+        weights: how often each document is read; by default once an epoch.
+        tokens, seed, settings: how long, such as "2M"; of weights and order; values by recipe path.
+        init, branch: a model to start from; a run, or its checkpoint, to go on from under another plan.
+        how: see pipeline.train_request.How.
     """
-    recipe = _study(out, settings)
-    if tokens is not None and recipe.train is not None:
-        plan = dataclasses.replace(recipe.train, tokens=units.count(tokens, "tokens"))
-        recipe = dataclasses.replace(recipe, train=plan)
-    chosen = Artifact(workplace.given(out, weights)) if isinstance(weights, str | Path) else weights
-    start = workplace.given(out, init) if init is not None else None
-    return pipeline.train(recipe, out, weights=chosen, seed=seed, init=start, workers=workers)
+    from seedbed.pipeline import train_folder
+
+    given = recipe.out if isinstance(recipe, Corpus) else recipe
+    origin = None if isinstance(given, Recipe) or not workplace.holds_recipe(given) else str(given)
+    if out is None and origin is None:
+        raise RecipeError("out", "a recipe says nothing of a folder for the run", "Name one.")
+    asked = train_folder.Asked(
+        recipe=load_recipe(given if isinstance(given, Recipe) else str(given)),
+        defaults=_defaults(),
+        origin=origin,
+        out=origin or "" if out is None else out,
+        inputs=expand(inputs),
+        settings=dict(settings or {}),
+        tokens=tokens,
+        seed=seed,
+        weights=weights.path if isinstance(weights, Artifact) else weights,
+        init=init,
+        branch=branch,
+        **how,
+    )
+    train_folder.train(asked)
+    return TrainedRun(Path(asked.out))
+
+
+def export(folder: str | Path, target: str | Path, to: str = "jsonl.zst") -> dict[str, Any]:
+    """Hand documents or tokens of a folder, or with `to="hf"` its model, to other programs."""
+    return exporting.export(folder, target, to)
+
+
+def sample(model: str | Path, prompt: str, **how: Any) -> Iterator[str]:
+    """Pieces of the text that a model writes after a prompt: max_tokens, temperature, top_k, top_p, seed."""
+    return models.sample(model, prompt, **how)
 
 
 def compare(
@@ -362,16 +380,20 @@ def _selector(given: str | Selector) -> Selector:
 __all__ = [
     "Corpus",
     "Recipe",
+    "TrainedRun",
     "arrow",
     "compare",
     "compare_dialects",
     "curate",
     "evaluate",
+    "expand",
+    "export",
     "fit",
     "forecast",
     "preview",
     "read_part",
     "run",
+    "sample",
     "select",
     "tokenize",
     "train",

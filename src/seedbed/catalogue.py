@@ -18,20 +18,27 @@ from seedbed.core.method import Method, load_file, sections
 from seedbed.core.parameters import Json
 
 ROOMS = ("curate", "tokenize", "select", "train", "predict", "evaluate")
+SHELVED = ("curate", "tokenize", "select", "model", "train", "predict", "evaluate")
+"""Where shelves stand: the rooms, and the model they train, whose shelves hold the parts of a decoder."""
 
 _HERE = Path(__file__).parent
 
 
 @cache
 def all_paths() -> tuple[str, ...]:
-    """Every method as `room.shelf.method`, in the order of the rooms."""
+    """Every method as `room.shelf.method`, in the order of the rooms; the model's parts before the trainer's."""
     found: list[str] = []
-    for room in ROOMS:
-        shelves = sorted(folder for folder in (_HERE / room).iterdir() if (folder / "__init__.py").exists())
-        for shelf in shelves:
+    for room in SHELVED:
+        for shelf in sorted(folder for folder in (_HERE / room).iterdir() if _is_shelf(folder)):
             names = sorted(file.stem for file in shelf.glob("*.py") if not file.stem.startswith("_"))
             found.extend(f"{room}.{shelf.name}.{name}" for name in names)
     return tuple(found)
+
+
+def _is_shelf(folder: Path) -> bool:
+    """Its sign says so; a folder without one is part of the room's workings."""
+    sign = folder / "__init__.py"
+    return sign.exists() and sign.read_text(encoding="utf-8").startswith('"""A shelf')
 
 
 def on_shelf(shelf: str) -> tuple[str, ...]:

@@ -120,12 +120,38 @@ class LadderPlan:
 
 
 @dataclasses.dataclass(frozen=True)
+class SourcePlan:
+    """One of several texts that a model is trained on; `train.mixture` gives their shares.
+
+    Args:
+        inputs: files and folders, curated with the recipe's rules into `sources/NAME` of the output folder.
+        curated: instead, the output folder of an earlier curation.
+        weights: a Weights folder; empty reads every document once an epoch.
+    """
+
+    inputs: tuple[str, ...] = ()
+    curated: str = ""
+    weights: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises RecipeError for a source of nothing, or of two things."""
+        if bool(self.inputs) == bool(self.curated):
+            what = "has both inputs and a curated folder" if self.inputs else "has neither inputs nor a curated folder"
+            raise RecipeError("sources", f"a source {what}", "Give it `inputs`, or `curated`.")
+
+
+POOL = "pool"
+"""The source that `inputs` are."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Recipe:
     """A whole run.
 
     Args:
         name, about: what it is called, and what it is for.
-        inputs: files and folders; `sample:pool` is the shipped text.
+        inputs: files and folders; `sample:pool` is the shipped text. To training they are the source `pool`.
+        sources: further texts to train on, by name.
         target: text of what the model should become good at, for methods that ask.
         curate, tokenizer, train, compare, ladder, evaluate: the sections; those that are None are not run.
     """
@@ -140,10 +166,14 @@ class Recipe:
     compare: ComparePlan | None = None
     ladder: LadderPlan | None = None
     evaluate: EvaluatePlan | None = None
+    sources: Mapping[str, SourcePlan] = dataclasses.field(default_factory=dict[str, SourcePlan])
 
     def __post_init__(self) -> None:
         """Raises RecipeError for a section that lacks another one it needs."""
         parameters.check(self, "recipe")
+        for name in self.sources:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+                raise RecipeError("sources", f"{name!r} is no name", "Use letters, digits, - and _.")
         for section in ("compare", "ladder"):
             for needed in ("tokenizer", "train", "evaluate"):
                 if getattr(self, section) is not None and getattr(self, needed) is None:
@@ -245,7 +275,7 @@ def _paths(tree: Json) -> list[str]:
     found: list[str] = []
     for name, node in _walk(tree, ""):
         if isinstance(node, dict):
-            match = re.search(rf"(?:^|\.)((?:{'|'.join(catalogue.ROOMS)})\.[a-z]+\.\w+)$", name)
+            match = re.search(rf"(?:^|\.)((?:{'|'.join(catalogue.SHELVED)})\.[a-z_]+\.\w+)$", name)
             prefix = match.group(1) if match else name
             found.extend(f"{prefix}.{key}" if prefix else key for key in node)
     return found

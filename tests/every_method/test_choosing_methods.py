@@ -22,7 +22,7 @@ from seedbed.select.contract import (
     Selector,
     TrainedModel,
 )
-from seedbed.train.contract import Schedule
+from seedbed.train.contract import Progress, Schedule
 
 
 def of_kind(kind: type[Method]) -> list[str]:
@@ -213,9 +213,10 @@ def test_a_schedule_is_a_finite_factor_of_progress_alone(path: str, total: int) 
     method = catalogue.load(path)()
     assert isinstance(method, Schedule)
     points = sorted({round(total * part / 97) for part in range(98)})
-    values = [method.value(tokens, total) for tokens in points]
+    places = [Progress(tokens, total, batch_sequences=4096, learning_rate=1e-3) for tokens in points]
+    values = [method.value(at) for at in places]
     assert all(math.isfinite(value) and 0 <= value <= 1 + 1e-12 for value in values)
-    assert [method.value(tokens, total) for tokens in reversed(points)] == values[::-1], "pure"
+    assert [method.value(at) for at in reversed(places)] == values[::-1], "pure"
     if total >= 1000:
         assert max(values) > 0.99, "the peak is reached"
         assert values[-1] <= max(values)

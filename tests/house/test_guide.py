@@ -51,3 +51,15 @@ def test_from_a_crawl_to_a_corpus(tmp_path: Path) -> None:
     (tmp_path / "careful.py").write_text(program)
     assert "gopher_quality" in run([sys.executable, "careful.py"], tmp_path)
     assert "Benchmark items in the pool" in (tmp_path / "runs" / "careful" / "report.html").read_text()
+
+
+def test_train(tmp_path: Path) -> None:
+    told = run(["bash", "-euc", "\n".join(blocks("train.md", "sh"))], tmp_path)
+    assert told.count("Report: runs/") >= 6
+    assert "more: " in told
+    assert "LlamaForCausalLM" in told
+    assert (tmp_path / "runs" / "killed" / "tensorboard").is_dir()
+    assert (tmp_path / "hf" / "more" / "model.safetensors").exists()
+    (program,) = blocks("train.md", "python")
+    (tmp_path / "train.py").write_text(program)
+    assert "'finished': True" in run([sys.executable, "train.py"], tmp_path)

@@ -14,7 +14,8 @@ from seedbed import cli
 from tests.cli.shell import seedbed
 
 VERBS = ("methods", "show", "run", "curate", "tokenize", "select", "compare", "train", "evaluate", "predict")
-VERBS += ("report", "diff", "status", "why", "what-if", "forget", "gc", "verify", "export", "compare-dialects")
+VERBS += ("sample", "report", "diff", "status", "why", "what-if", "forget", "gc", "verify", "export")
+VERBS += ("compare-dialects",)
 
 
 def test_help_names_every_verb_and_each_has_its_own() -> None:

@@ -142,12 +142,12 @@ def test_trained_models_stay_and_are_named(folder: tuple[Path, list[dict[str, st
         "train.shape.context": 64,
     })  # fmt: skip
     told = api.Corpus(out).forget([rows[7]["url"]]).told
-    assert told["still_remember"]["models"] == [run.path.name]  # type: ignore[index, call-overload]
+    assert told["still_remember"]["models"] == ["model"]  # type: ignore[index, call-overload]
     assert "still remember" in told["still_remember"]["note"]  # type: ignore[index, call-overload, operator]
-    assert (run.path / "model.safetensors").exists()
+    assert (run.model / "model.safetensors").exists()
     assert rows[7]["url"].encode() not in everything(out)
     assert api.Corpus(out).gc() == []
-    assert (run.path / "model.safetensors").exists()
+    assert (run.model / "model.safetensors").exists()
 
 
 def test_what_is_not_here_changes_nothing_and_is_said(folder: tuple[Path, list[dict[str, str]]]) -> None:

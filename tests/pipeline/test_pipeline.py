@@ -24,6 +24,7 @@ from seedbed.select.scorers.constant import Constant
 from seedbed.select.selectors.gumbel_top_k import GumbelTopK
 from seedbed.select.selectors.top_k import TopK
 from seedbed.tokenize.tokenizers.byte_bpe import ByteBpe
+from seedbed.train.plan import Checkpoints
 from tests.conftest import sample_texts
 from tests.killing import kill_when
 
@@ -68,7 +69,9 @@ def tiny(corpus: Path, folder: Path) -> Recipe:
         inputs=(str(corpus),),
         target=(str(heldout),),
         tokenizer=ByteBpe(vocab_size=300),
-        train=dataclasses.replace(plain.train, shape=shape, tokens=4096, batch_sequences=4, checkpoint_every_steps=4),
+        train=dataclasses.replace(
+            plain.train, shape=shape, tokens=4096, batch_sequences=4, checkpoints=Checkpoints(every_steps=4)
+        ),
         compare=ComparePlan(arms=demo.arms(2048, 1024)[:3], baseline="random", seeds=2),
         evaluate=EvaluatePlan(texts={"held": str(heldout)}, target="held", task=plain.evaluate.task),
     )
@@ -178,7 +181,7 @@ def test_step_by_step_on_a_folder(corpus: Path, tmp_path: Path) -> None:
     weights = api.select(out, "dsir", budget_tokens="3k", target=target, settings=settings)
     assert 3000 <= weights.about["tokens"] < 30_000
     run = api.train(out, weights=weights, tokens="4k", settings=settings)
-    result = api.evaluate(run.path, target)
+    result = api.evaluate(run.model, target)
     assert set(result) == {"bits_per_byte", "loss_nats_per_token", "tokens", "bytes"}
     expected = result["loss_nats_per_token"] * result["tokens"] / result["bytes"] / np.log(2)
     assert result["bits_per_byte"] == pytest.approx(expected)

@@ -13,7 +13,7 @@ from seedbed.model.shape import ModelShape
 from seedbed.train import run, snapshot
 from seedbed.train.objectives.causal_lm import CausalLM
 from seedbed.train.optimizers.adamw import AdamW
-from seedbed.train.plan import TrainPlan
+from seedbed.train.plan import Checkpoints, TrainPlan
 from seedbed.train.run import Report, train
 from seedbed.train.schedules.warmup_stable_decay import WarmupStableDecay
 
@@ -33,7 +33,7 @@ def plan(**about) -> TrainPlan:
         "tokens": 24 * 4 * CONTEXT,
         "batch_sequences": 4,
         "learning_rate": 1e-2,
-        "checkpoint_every_steps": 5,
+        "checkpoints": Checkpoints(every_steps=5),
     }
     return TrainPlan(**{**given, **about})
 
@@ -62,7 +62,9 @@ def main(folder: Path, when: str) -> None:
         from seedbed.model import checkpoint
 
         checkpoint.write_tensors = harmful
-    run.train(plan(), source(60, context=CONTEXT), seed=3, folder=folder, observe=observe)
+    # killed after a step, what was saved before it is on disk; killed while writing, training goes on beside it
+    saving = Checkpoints(every_steps=5, background=when == "write")
+    run.train(plan(checkpoints=saving), source(60, context=CONTEXT), seed=3, folder=folder, observe=observe)
 
 
 if __name__ == "__main__":

@@ -58,9 +58,16 @@ def shards(made: list[np.ndarray], names: list[bytes], sizes: list[int]) -> list
 
 
 def source(
-    count: int = 200, *, seed: int = 0, context: int = 32, name: str = "chain", salt: int = 0, copies: float = 1.0
+    count: int = 200,
+    *,
+    seed: int = 0,
+    context: int = 32,
+    name: str = "chain",
+    salt: int = 0,
+    copies: float = 1.0,
+    **about,
 ) -> TokenSource:
-    """A source over documents of the chain `salt`."""
+    """A source over documents of the chain `salt`; `about`: reads, metadata, part."""
     made = documents(count, 1 + salt, transitions(salt))
     laid = shards(made, ids(count, salt), [count // 2, count - count // 2])
-    return TokenSource(name, laid, np.full(count, copies), seed=seed, context=context)
+    return TokenSource(name, laid, np.full(count, copies), seed=seed, context=context, **about)

@@ -1,14 +1,19 @@
 """Data order: a pure function of (seed, source, epoch, index); every sequence leads back to its documents."""
 
+import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from seedbed.core import arrow
 from seedbed.core.errors import SeedbedError
+from seedbed.core.fingerprint import hash_bytes
+from seedbed.core.nouns import TOKEN_INDEX
 from seedbed.stats.sampling import mix64 as mix
-from seedbed.train.source import TokenSource, document_keys, unit_interval
-from tests.train.markov_language import END, ids, shards, source
+from seedbed.train.source import Metadata, TokenShard, TokenSource, document_keys, unit_interval
+from tests.train.markov_language import END, documents, ids, shards, source, transitions
 
 T = 8
 
@@ -21,16 +26,22 @@ def numbered(lengths: list[int]) -> list[np.ndarray]:
 LENGTHS = [5, 1, 30, 8, 9, 2, 17, 3, 12, 40]
 
 
-def make(sizes: list[int], order: list[int] | None = None, copies: float = 1.0, **about) -> TokenSource:
+def make(sizes: list[int], order: list[int] | None = None, copies: float | np.ndarray = 1.0, **about) -> TokenSource:
     order = order or list(range(len(LENGTHS)))
     made, names = numbered(LENGTHS), ids(len(LENGTHS))
     laid = shards([made[i] for i in order], [names[i] for i in order], sizes)
-    given = {"name": "s", "seed": 0, **about}
-    return TokenSource(given["name"], laid, np.full(len(order), copies), seed=given["seed"], context=T)
+    given = {"seed": 0, "context": T, **about}
+    return TokenSource(given.pop("name", "s"), laid, np.broadcast_to(copies, len(order)), **given)
 
 
 def stream(made: TokenSource, count: int) -> list[list[int]]:
-    return [made.sequence(i).tolist() for i in range(count)]
+    return [made.reading(i).tokens.tolist() for i in range(count)]
+
+
+def labels(count: int) -> Metadata:
+    """Document i of `numbered` is preceded by i tokens: 50001, 50002, ..."""
+    sizes = np.arange(count)
+    return Metadata(np.concatenate([50001 + np.arange(n) for n in sizes]), np.append(0, np.cumsum(sizes)))
 
 
 def test_sequences_overlap_by_one_token_and_cover_an_epoch_but_its_tail():
@@ -58,7 +69,7 @@ def test_the_order_is_that_of_the_ids_not_of_shards_rows_or_access():
     assert stream(make([4, 6], order=[9, 2, 5, 0, 1, 8, 3, 7, 6, 4]), 60) == expected
     shuffled = make([10])
     for i in [59, 3, 58, 0, 30, 59, 3, 14]:
-        assert shuffled.sequence(i).tolist() == expected[i]
+        assert shuffled.reading(i).tokens.tolist() == expected[i]
 
 
 def test_seed_and_name_change_the_order():
@@ -71,7 +82,7 @@ def test_seed_and_name_change_the_order():
 def test_every_sequence_leads_back_to_its_documents():
     made, by_id = make([3, 7], copies=1.5), dict(zip(ids(len(LENGTHS)), numbered(LENGTHS), strict=True))
     for i in range(80):
-        tokens, named = made.sequence(i).tolist(), made.documents(i)
+        tokens, named = made.reading(i).tokens.tolist(), made.documents(i)
         parts = [by_id[name].tolist() for name in named]
         inside = [token for part in parts[1:-1] for token in part]
         if len(parts) == 1:
@@ -88,7 +99,7 @@ def test_copies_are_read_as_often_as_they_say():
     readings = np.zeros((400, 30))
     for epoch in range(30):
         first = made._epoch(epoch)
-        counted = Counter(made._ids[d] for d in first.document_R)
+        counted = Counter(made._id_N16[d].tobytes() for d in first.document_R)
         readings[:, epoch] = [counted[name] for name in ids(400)]
     assert ((readings == np.floor(copies)[:, None]) | (readings == np.ceil(copies)[:, None])).all()
     for value, spread in ((0.25, 0.433), (2.5, 0.5)):
@@ -106,7 +117,7 @@ def test_repeats_lie_apart():
 def test_two_epochs_are_remembered_at_most():
     made = make([10])
     for i in range(0, 200, 7):
-        made.sequence(i)
+        made.reading(i)
         assert len(made._epochs) <= 2
 
 
@@ -133,11 +144,133 @@ def test_the_hash_is_splitmix64_and_even():
     # the first outputs of SplitMix64 from state 0 (the published test vector)
     states = (np.arange(3, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)).astype(np.uint64)
     assert mix(states).tolist() == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
-    units = unit_interval(document_keys(ids(4000)))
+    units = unit_interval(document_keys(np.frombuffer(b"".join(ids(4000)), np.uint8).reshape(-1, 16)))
     assert units.min() >= 0
     assert units.max() < 1
     assert np.abs(np.sort(units) - (np.arange(4000) + 0.5) / 4000).max() < 1.63 / np.sqrt(4000)
 
 
 def test_the_chain_source_has_the_context_it_was_given():
-    assert source(50, context=32).sequence(0).shape == (33,)
+    assert source(50, context=32).reading(0).tokens.shape == (33,)
+
+
+def test_the_order_is_the_one_it_has_always_been():
+    """Golden: another order would make runs of before this change impossible to go on with, or to repeat."""
+    chain = source(300, context=32, seed=5)
+    read = [chain.reading(i).tokens.tobytes() for i in range(3000)]
+    assert (hash_bytes(*read).hex(), chain.epoch(2999)) == ("f1e3c8141e808d0013ae5a0b5f232b30", 28)
+    copies = np.random.default_rng(1).choice([0, 0.3, 1, 2.7], 300)
+    laid = shards(documents(300, 1, transitions(0)), ids(300), [100, 0, 200])
+    replay = TokenSource("replay", laid, copies, seed=-7, context=24)
+    read = [replay.reading(i).tokens.tobytes() for i in range(3000)]
+    assert (hash_bytes(*read).hex(), replay.epoch(2999)) == ("45ccd7ea4131431fa53d6525b06cb01a", 19)
+
+
+def walked(made: TokenSource, epoch: int, labelled: bool) -> list[tuple[int, bytes, bool, bool]]:
+    """The stream of an epoch, token by token: (token, document, whether it starts it, whether it is metadata)."""
+    numbers = {name: i for i, name in enumerate(ids(len(LENGTHS)))}
+    texts, found = numbered(LENGTHS), []
+    for document in made._epoch(epoch).document_R:
+        name = made._id_N16[document].tobytes()
+        ahead = list(range(50001, 50001 + numbers[name])) if labelled else []
+        whole = ahead + texts[numbers[name]].tolist()
+        found += [(token, name, k == 0, k < len(ahead)) for k, token in enumerate(whole)]
+    return found
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("reads", [None, 5, 2, 31])
+def test_a_reading_says_where_documents_and_their_metadata_lie_in_it(reads, labelled):
+    metadata = labels(len(LENGTHS)) if labelled else None
+    copies = np.where(np.arange(len(LENGTHS)) % 4 == 1, 0.0, 1.5)  # some documents are not read at all
+    made = make([3, 7], copies=copies, metadata=metadata, reads=reads)
+    assert made.stride == (reads or T + 1) - 1
+    streams = [walked(made, epoch, labelled) for epoch in range(3)]
+    assert {(len(stream) - 1) // made.stride for stream in streams} != {0}
+    for index in range(sum((len(stream) - 1) // made.stride for stream in streams)):
+        epoch, within = made._locate(index)
+        span = streams[epoch][within * made.stride :][: made.stride + 1]
+        one = made.reading(index)
+        assert one.tokens.tolist() == [token for token, *_ in span]
+        cuts = [k for k, (_, name, starts, _) in enumerate(span) if k == 0 or starts]
+        assert one.begin_P.tolist() == cuts
+        assert one.start_P.tolist() == [span[k][2] for k in cuts]
+        ends = [*cuts[1:], len(span)]
+        assert one.metadata_P.tolist() == [sum(e[3] for e in span[a:b]) for a, b in zip(cuts, ends, strict=True)]
+        assert made.documents(index) == [span[k][1] for k in cuts]
+
+
+def test_metadata_follows_its_document_wherever_its_shard_and_row_are():
+    order = [9, 2, 5, 0, 1, 8, 3, 7, 6, 4]
+    ordered = labels(len(LENGTHS))
+    pieces = [ordered.ids[ordered.offset_N1[i] : ordered.offset_N1[i + 1]] for i in order]
+    moved = Metadata(np.concatenate(pieces), np.append(0, np.cumsum([len(piece) for piece in pieces])))
+    expected = stream(make([10], metadata=ordered), 40)
+    assert stream(make([4, 6], order=order, metadata=moved), 40) == expected
+    assert stream(make([4, 6], order=order, metadata=ordered), 40) != expected
+    with pytest.raises(SeedbedError, match="metadata of 9 documents where there are 10"):
+        make([10], metadata=labels(9))
+
+
+def test_parts_share_the_documents_out_by_their_ids_alone():
+    def read(**about) -> set[bytes]:
+        laid = shards([np.array([i + 1, END], np.uint16) for i in range(1000)], ids(1000), [300, 700])
+        made = TokenSource(about.pop("name", "s"), laid, np.ones(1000), context=1, **{"seed": 0, **about})
+        return {made._id_N16[d].tobytes() for d in made._epoch(0).document_R}
+
+    first, rest = read(part=(0.0, 0.3)), read(part=(0.3, 1.0))
+    assert not first & rest
+    assert first | rest == set(ids(1000)) == read()
+    assert len(first) == pytest.approx(300, abs=4 * np.sqrt(1000 * 0.3 * 0.7))
+    assert read(part=(0.0, 0.3), name="s+cooldown", seed=9) == first
+    assert read(part=(0.0, 0.2)) < first
+    with pytest.raises(SeedbedError, match="has 0 selected tokens"):
+        read(part=(0.4, 0.4))
+
+
+def test_the_part_says_nothing_about_the_coin_of_copies():
+    names = np.frombuffer(b"".join(ids(4000)), np.uint8).reshape(-1, 16)
+    laid = shards([np.array([1, END], np.uint16) for _ in range(4000)], ids(4000), [4000])
+    whole = TokenSource("s", laid, np.full(4000, 0.5), seed=0, context=1)
+    half = TokenSource("s", laid, np.full(4000, 0.5), seed=0, context=1, part=(0.0, 0.5))
+    inside = np.isin(document_keys(names), half._key_N)
+    assert whole._repeats(0)[inside].mean() == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(inside.sum()))
+    assert whole._hash(1, 0, whole._key_N)[inside].astype(float).mean() == pytest.approx(2**63, rel=0.06)
+
+
+def test_threads_may_read_at_once():
+    expected = stream(make([10], copies=1.5), 400)
+    made = make([10], copies=1.5)
+    order = np.random.default_rng(0).permutation(400).tolist()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda i: made.reading(i).tokens.tolist(), order))
+    assert found == [expected[i] for i in order]
+
+
+def test_a_cut_token_file_is_an_error_of_the_index():
+    laid = shards(numbered([20, 20]), ids(2), [1, 1])
+    cut = TokenShard(laid[1].tokens[:-1], laid[1].index)
+    with pytest.raises(SeedbedError, match="the index of shard 1 points behind its 19 tokens"):
+        TokenSource("s", [laid[0], cut], np.ones(2), seed=0, context=T)
+
+
+def test_a_large_index_is_read_without_a_loop_over_documents():
+    """300,000 documents: a loop in Python over them would take longer than all of this."""
+    n = 300_000
+    flat, rng = np.ones(8 * n, np.uint16), np.random.default_rng(0)
+    columns = {"offset": np.arange(n) * 8, "n_tokens": np.full(n, 8), "n_bytes": np.full(n, 8)}
+    index = arrow.table({"id": arrow.id_column(rng.integers(0, 256, (n, 16), dtype=np.uint8)), **columns}, TOKEN_INDEX)
+    metadata = Metadata(np.ones(2 * n, np.uint16), 2 * np.arange(n + 1))
+    calls = 0
+
+    def count(*_) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        made = TokenSource("s", [TokenShard(flat, index)], np.ones(n), seed=0, context=T, metadata=metadata)
+        made.reading(0)
+    finally:
+        sys.setprofile(None)
+    assert calls < 2000

@@ -179,16 +179,24 @@ def verify(folder: Folder, dry_run: DryRun = False, as_json: AsJson = False) -> 
 
 
 @app.command()
-def export(folder: Folder, target: Annotated[str, typer.Argument(help="A new file or folder, here or in a store.")],
-           to: Annotated[str, typer.Option(help="jsonl.zst, jsonl.gz, jsonl: documents; megatron, mds: tokens.")] = "jsonl.zst",  # noqa: E501
-           as_json: AsJson = False) -> None:  # fmt: skip
-    """Hand the kept documents, or their tokens, to other programs. `documents/` is plain Parquet already."""
+def export(
+    folder: Annotated[str, typer.Argument(help="Output folder of a curation; for --to hf any folder that holds a model: a training folder, a checkpoint, a model folder.")],  # noqa: E501
+    target: Annotated[str, typer.Argument(help="A new file or folder, here or in a store.")] = "",
+    to: Annotated[str, typer.Option(help="jsonl.zst, jsonl.gz, jsonl: documents; megatron, mds: tokens; hf: the model, as Hugging Face's folder.")] = "jsonl.zst",  # noqa: E501
+    out: Annotated[str, typer.Option("--out", help="The same as TARGET.")] = "",
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Hand the kept documents, their tokens, or a model to other programs. `documents/` is plain Parquet already."""
     from seedbed.pipeline import export as exporting
 
-    counts = exporting.export(folder, target, to)
-    print(json.dumps(counts) if as_json else ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items()))
+    if bool(target) == bool(out):
+        raise RecipeError("export", "asks for one file or folder to write", "Name it as TARGET or with --out.")
+    goal = target or out
+    told = exporting.export(folder, goal, to)
+    words = (f"{n:,} {name.replace('_', ' ')}" if isinstance(n, int) else str(n) for name, n in told.items())
+    print(json.dumps(told) if as_json else ", ".join(words))
     if not as_json:
-        print(f"Exported: {url_of(target)}")
+        print(f"Exported: {url_of(goal)}")
 
 
 @app.command("compare-dialects")

@@ -174,19 +174,6 @@ def select(folder: Folder, scorer: Annotated[str, typer.Argument(help="Such as d
 
 
 @app.command()
-def train(folder: Folder, weights: Annotated[Optional[str], typer.Option(help="A Weights folder; default: every document once.")] = None,  # noqa: UP045, E501
-          tokens: Annotated[Optional[str], typer.Option(help="How long, such as 2M.")] = None,  # noqa: UP045
-          init: Annotated[Optional[str], typer.Option(help="A model folder to start from.")] = None,  # noqa: UP045
-          seed: Seed = 0, sets: Set = None) -> None:  # fmt: skip
-    """Train a model on the kept documents of a folder; killed anywhere, the same command goes on."""
-    from seedbed import api
-
-    made = api.train(folder, weights=weights, tokens=tokens, seed=seed, init=init, settings=settings_of(sets))
-    print(f"{made.about['tokens']:,} tokens, {made.about['params']:,} parameters")
-    print(f"Model: {inside(folder, f'artifacts/{made.path.name}')}")
-
-
-@app.command()
 def compare(folder: Folder, budget_tokens: Budget,
             methods: Annotated[list[str], typer.Option("--method", help="A scorer, or FILE.py:CLASS; more than once.")],
             heldout: Annotated[list[str], typer.Option("--heldout", help="DOMAIN=FILE; the first decides.")],

@@ -93,6 +93,7 @@ RUN = pa.schema(
         arrow.field("learning_rate", pa.float64()),
         arrow.field("loss_nats_per_token", pa.float64(), unit="nats per token, training batch"),
         arrow.field("grad_norm", pa.float64()),
+        arrow.field("skipped", pa.bool_(), unit="whether the step's update was left out"),
     ]
 )
 """A logged training step."""

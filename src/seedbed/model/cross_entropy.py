@@ -1,9 +1,9 @@
 """The head and its cross-entropy in one step: logits are made, used and forgotten chunk by chunk.
 
 With logits z = h W^T, the loss of a token is logsumexp(z) - z_target, and its gradient by z is softmax(z) - onehot.
-A chunk of logits stays in cache while it is turned into exp(z - max); the normaliser, the token's weight and the
-target's share are applied on the narrow side (h), so no pass over the wide logits is spent on them. Nothing is
-computed twice: forward keeps exp(z - max) of each chunk for backward.
+A chunk of logits is turned into exp(z - max) in place; the normaliser and the token's weight are applied on the narrow
+side (h), so no pass over the wide logits is spent on them. Nothing is computed twice: forward keeps
+exp(z - max) - onehot sum exp(z - max) of each chunk for backward.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from seedbed.model.kernels.passes import exponents
+from seedbed.model.kernels.products import outer, product
 from seedbed.model.tensors import apply
 
-CHUNK_LOGITS = 1 << 20
-"""Logits made at a time: 4 MB, about a core's cache; but of 64 tokens at least, for products of a good shape."""
+CHUNK_LOGITS = 1 << 25
+"""Logits made at a time: 128 MB. The weight's gradient is summed chunk by chunk, so few chunks are quicker."""
 
 
 def tokens_at_a_time(vocabulary: int) -> int:
@@ -44,14 +46,14 @@ class LinearCrossEntropy(torch.autograd.Function):
         step = tokens_at_a_time(len(weight_VC))
         for begin in range(0, len(hidden_NC), step):
             piece = slice(begin, begin + step)
-            logits = hidden_NC[piece] @ weight_VC.T
-            top = logits.amax(1, keepdim=True)
+            logits = product(hidden_NC[piece], weight_VC)
             chosen = logits.gather(1, target_N[piece, None])
-            scale = logits.sub_(top).exp_().sum(1, keepdim=True)
+            top, scale = exponents(logits)
             loss_N[piece] = (scale.log() + top - chosen).squeeze(1)
             if any(ctx.needs_input_grad):
+                logits.scatter_(1, target_N[piece, None], logits.gather(1, target_N[piece, None]) - scale)
                 kept.append((logits, scale))
-        ctx.save_for_backward(hidden_NC, weight_VC, target_N)
+        ctx.save_for_backward(hidden_NC, weight_VC)
         ctx.kept = kept
         return loss_N
 
@@ -59,17 +61,14 @@ class LinearCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_N: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore
         """The chain rule, chunk by chunk."""
-        hidden_NC, weight_VC, target_N = cast("tuple[Tensor, Tensor, Tensor]", ctx.saved_tensors)
+        hidden_NC, weight_VC = cast("tuple[Tensor, Tensor]", ctx.saved_tensors)
         grad_hidden = torch.empty_like(hidden_NC)
         grad_weight = torch.zeros_like(weight_VC)
         step = tokens_at_a_time(len(weight_VC))
-        for i, (exponent, scale) in enumerate(cast("list[tuple[Tensor, Tensor]]", ctx.kept)):
+        for i, (slope, scale) in enumerate(cast("list[tuple[Tensor, Tensor]]", ctx.kept)):
             piece = slice(i * step, (i + 1) * step)
             share = grad_N[piece, None] / scale
-            torch.mm(exponent, weight_VC, out=grad_hidden[piece])
-            grad_hidden[piece] *= share
-            grad_weight.addmm_(exponent.T, hidden_NC[piece] * share)
-        grad_hidden -= weight_VC[target_N] * grad_N[:, None]
-        grad_weight.index_add_(0, target_N, hidden_NC * grad_N[:, None], alpha=-1)
+            torch.mul(product(slope, weight_VC.T), share, out=grad_hidden[piece])
+            grad_weight += outer(slope, hidden_NC[piece] * share)
         ctx.kept = []
         return grad_hidden, grad_weight, None

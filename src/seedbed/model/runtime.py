@@ -28,10 +28,14 @@ class Runtime:
     Args:
         device: "auto" takes CUDA where there is one.
         threads: CPU threads of one process. One is the default: many small models side by side beat one on many cores.
+        loader_workers: threads that make batches ahead of time; 0 makes them in between. Results do not depend on it.
+        parallel: how several processes share the work: each a whole model (ddp), or each a shard of it (fsdp).
     """
 
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     threads: Annotated[int, Ge(1)] = 1
+    loader_workers: Annotated[int, Ge(0)] = 0
+    parallel: Literal["ddp", "fsdp"] = "ddp"
 
     def __post_init__(self) -> None:
         """Raises RecipeError on a field outside its bounds."""
@@ -77,7 +81,7 @@ def prepare(runtime: Runtime | None = None) -> Runtime:
     if torch.get_num_threads() != runtime.threads:
         torch.set_num_threads(runtime.threads)
     _keep_freed_memory()
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # the other door to it imports torch's compiler
     keep_fresh_memory_unfilled()
     return runtime
 

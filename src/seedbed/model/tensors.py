@@ -40,11 +40,12 @@ def keep_fresh_memory_unfilled() -> None:
     _torch.utils.deterministic.fill_uninitialized_memory = False
 
 
-def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
-    """A safetensors file: aside, flushed, renamed. The bytes depend on names and values alone."""
+def write_tensors(file: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str] | None = None) -> None:
+    """A safetensors file, with `about` in its header: aside, flushed, renamed. Its bytes depend on these alone."""
     aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        _files.save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside)
+        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        _files.save_file(whole, aside, about)
     except safetensors.SafetensorError as error:  # the library wraps a full disk in its own type
         aside.unlink(missing_ok=True)
         mend = "Free space or check the folder's rights, and run the same command again."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from seedbed.core import remote
-from seedbed.core.errors import RecipeError, SeedbedError
+from seedbed.core.errors import RecipeError
 from seedbed.core.parameters import Json
 from seedbed.pipeline.workplace import Workplace
 
@@ -173,35 +173,11 @@ def select(
     return weights
 
 
-def train(
-    recipe: Recipe,
-    out: str | Path,
-    *,
-    weights: Artifact | None = None,
-    seed: int = 0,
-    init: Path | None = None,
-    workers: int = 1,
-) -> Artifact:
-    """One training run on a folder that is curated."""
-    from seedbed.pipeline import training
-
-    with Workplace.open(out, workers) as place:
-        place.remember_recipe(recipe)
-        material = _material(place, recipe)
-        label = f"model-seed{seed}"
-        task = material.task(place, label, seed, material.plan, weights)
-        task = dataclasses.replace(task, init=init)
-        run = training.run_all([task], place.store, place.engine, "train")[label]
-        place.remember_made("trained", run)
-    return run
-
-
 def evaluate(model: Path, texts: Sequence[str], defaults: Recipe) -> dict[str, Json]:
     """{"bits_per_byte", "loss_nats_per_token", "tokens", "bytes"} of a model folder on files; nothing is left."""
-    from seedbed.pipeline import scoring, workplace
+    from seedbed.pipeline import models, scoring, workplace
 
-    if not model.is_dir():
-        raise SeedbedError(str(model), "there is no such folder", "Name a model folder, with config.json in it.")
+    models.find(model)
     workplace.check_there("--text", texts)
     return scoring.evaluate_files(model, texts, defaults)
 

@@ -18,7 +18,8 @@ from seedbed.core.nouns import DocumentBatch, signals_schema
 from seedbed.core.parameters import Json
 from seedbed.engine.contract import Tick
 from seedbed.model.shape import ModelShape
-from seedbed.pipeline.training import RunTask, open_model, run_all
+from seedbed.pipeline.models import open_model
+from seedbed.pipeline.training import RunTask, run_all
 from seedbed.pipeline.workplace import Workplace
 from seedbed.select.contract import (
     CurrentModel,
@@ -107,7 +108,7 @@ def scaled(shape: ModelShape, factor: float) -> ModelShape:
     """The shape with width and depth times `factor`; heads keep their width."""
     heads = max(1, round(shape.n_heads * factor))
     kv_heads = None if shape.n_kv_heads is None else max(1, min(heads, round(shape.n_kv_heads * factor)))
-    width = heads * shape.head_width
+    width = heads * shape.head_width if shape.head_dim is None else max(2, round(shape.d_model * factor))
     layers = max(1, round(shape.n_layers * factor))
     d_ff = None if shape.d_ff is None else max(16, round(shape.d_ff * factor / 16) * 16)
     return dataclasses.replace(shape, n_heads=heads, n_kv_heads=kv_heads, d_model=width, n_layers=layers, d_ff=d_ff)

@@ -1,4 +1,4 @@
-"""Export: the kept documents as JSON Lines, and their tokens in the formats of other trainers.
+"""Export: kept documents as JSON Lines, their tokens in the formats of other trainers, a model as Hugging Face's.
 
 `documents/` is plain Parquet and needs no export for programs that read that.
 """
@@ -20,7 +20,7 @@ from seedbed import catalogue
 from seedbed.core import arrow, remote
 from seedbed.core.artifact import Artifact, disk_error
 from seedbed.core.errors import RecipeError, SeedbedError, did_you_mean
-from seedbed.pipeline import workplace
+from seedbed.pipeline import models, workplace
 from seedbed.tokenize.contract import Exporter
 from seedbed.tokenize.export import export as export_tokens
 
@@ -52,19 +52,24 @@ _OTHER_ENDINGS = (".parquet", ".csv", ".tsv", ".txt", ".arrow", ".feather", ".gz
 """Of names that mean a file; any other name is a folder's."""
 
 
-def export(out: str | Path, target: str | Path, to: str = "jsonl.zst") -> dict[str, int]:
-    """Hand kept documents or their tokens to other programs. Gives counts of what was written.
+HUGGING_FACE = "hf"
+
+
+def export(out: str | Path, target: str | Path, to: str = "jsonl.zst") -> dict[str, Any]:
+    """Hand kept documents, their tokens or a model to other programs. Gives counts of what was written.
 
     Args:
-        out: output folder of a curation, tokenised for a token format.
+        out: output folder of a curation, tokenised for a token format; for "hf" any folder that holds a model.
         target: a new file or folder, here or in a store; documents go into one file if it ends in the format's name,
             else into a folder with a file for each shard.
-        to: "jsonl.zst", "jsonl.gz" or "jsonl", or a method of the shelf tokenize.exporters.
+        to: "jsonl.zst", "jsonl.gz" or "jsonl", a method of the shelf tokenize.exporters, or "hf".
     """
     exporters = [path.rpartition(".")[2] for path in catalogue.on_shelf("tokenize.exporters")]
-    if to not in (*exporters, *FORMATS):
-        raise RecipeError("--to", f"there is no format {to!r}", did_you_mean(to, [*FORMATS, *exporters]))
+    if to not in (*exporters, *FORMATS, HUGGING_FACE):
+        raise RecipeError("--to", f"there is no format {to!r}", did_you_mean(to, [*FORMATS, *exporters, HUGGING_FACE]))
     with _written(target) as goal:
+        if to == HUGGING_FACE:
+            return models.export_hugging_face(out, goal)
         if to in FORMATS:
             return _export_documents(workplace.curated_at(out).kept, goal, to)
         exporter = cast(Exporter, catalogue.build(Exporter, f"tokenize.exporters.{to}", "--to"))

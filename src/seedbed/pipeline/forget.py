@@ -28,7 +28,7 @@ from seedbed.curate.forgotten import Forgotten, url_key
 from seedbed.curate.publish import publish
 from seedbed.curate.run import Curated, curate_read
 from seedbed.curate.strike import strike
-from seedbed.pipeline import reporting, upkeep, workplace
+from seedbed.pipeline import models, reporting, train_note, upkeep, workplace
 from seedbed.pipeline.upkeep import REMEMBERING
 from seedbed.pipeline.workplace import Workplace
 
@@ -221,7 +221,9 @@ def _published(out: Path, decisions: Artifact) -> Artifact | None:
 
 
 def _runs(store: Store) -> list[str]:
-    return [a.path.name for a in store.all() if a.manifest["noun"] == "Run"]
+    """Trained models: artifacts, and the one that `seedbed train` left at the top."""
+    here = [models.MODEL] if (store.root / train_note.NOTE).exists() else []
+    return [*(a.path.name for a in store.all() if a.manifest["noun"] == "Run"), *here]
 
 
 def _to_remove(store: Store, reads: set[Path], ids: set[bytes]) -> list[Path]:

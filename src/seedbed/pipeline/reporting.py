@@ -21,7 +21,7 @@ from seedbed.core import arrow
 from seedbed.core.artifact import Artifact, Store, write_text
 from seedbed.core.errors import SeedbedError
 from seedbed.core.parameters import Json
-from seedbed.pipeline import reporting_curation, reporting_quality, workplace
+from seedbed.pipeline import reporting_curation, reporting_quality, reporting_training, workplace
 from seedbed.pipeline.workplace import Workplace
 from seedbed.predict.contract import FittedLaw, Law
 from seedbed.predict.laws.chinchilla import ChinchillaFit
@@ -62,6 +62,10 @@ def collect(out: Path) -> ReportData:
 
 def _collect(out: Path, recipe: Recipe) -> ReportData:
     index = workplace.read_index(out)
+    if "curate" not in index:  # trained on what was curated elsewhere
+        trained, record = reporting_training.training(out), _provenance(out, recipe, index)
+        inputs = tuple(source.curated for source in recipe.sources.values())
+        return ReportData(recipe.name, recipe.about, inputs, training=trained, provenance=record)
     curated = workplace.curated_at(out)
     story = reporting_curation.Story(curated, recipe.curate)
     data = ReportData(
@@ -77,6 +81,7 @@ def _collect(out: Path, recipe: Recipe) -> ReportData:
         cuts=tuple(reporting_quality.cuts(story)),
         duplicate_searches=tuple(reporting_quality.duplicate_searches(story, out)),
         benchmarks=reporting_quality.benchmark_leaks(story),
+        training=reporting_training.training(out),
         provenance=_provenance(out, recipe, index),
     )
     if "tokens" not in index or not _is_of(workplace.artifact_at(out, "tokens"), curated.kept):
@@ -249,6 +254,7 @@ def _provenance(out: Path, recipe: Recipe, index: Mapping[str, Json]) -> Provena
     logged, names = store.logged(), {artifact.path.name for artifact in artifacts}
     times = (StepTime(n, _seconds(e, "seconds"), _seconds(e, "cpu_seconds")) for n, e in sorted(logged.items()))
     top = ("documents", "ledger.json", "quarantine", "recipe.json", "runs.csv", "fit.json")
+    top += ("model", "checkpoints", "metrics.parquet", "train.json")
     folders = [(name, name) for name in top if (out / name).exists()]
     folders += [(role, f"artifacts/{folder}") for role, folder in _folders("", dict(index)) if folder in names]
     return Provenance(

@@ -16,7 +16,7 @@ from seedbed.engine.contract import Tick
 from seedbed.evaluate.contract import Task
 from seedbed.evaluate.tasks.bits_per_byte import Summary, summarise
 from seedbed.pipeline.data import texts_into
-from seedbed.pipeline.training import open_model
+from seedbed.pipeline.models import open_model
 from seedbed.pipeline.workplace import Workplace
 from seedbed.recipe import EvaluatePlan, Recipe
 from seedbed.tokenize.run import Pool, from_kept

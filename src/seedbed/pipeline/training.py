@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-import numpy as np
-
-from seedbed.core import arrow
 from seedbed.core.artifact import Artifact, Draft, Request, Store
-from seedbed.core.errors import SeedbedError
 from seedbed.core.fingerprint import library_versions
 from seedbed.core.parameters import Json, encode
 from seedbed.engine.contract import Engine, Tick
-from seedbed.tokenize.contract import END_OF_TEXT
-from seedbed.tokenize.encode import Encoder
-from seedbed.tokenize.run import Pool
+from seedbed.pipeline.sources import SourceFiles, epoch_tokens, make_metadata, token_sources
 from seedbed.train.plan import TrainPlan
-
-if TYPE_CHECKING:
-    from seedbed.model.language_model import LanguageModel
-    from seedbed.train.source import TokenSource
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +54,7 @@ class RunTask:
             if folder is not None:
                 parents[role] = Artifact(folder).fingerprint
         identity: dict[str, Json] = {
-            "plan": {**cast("dict[str, Json]", encode(self.plan)), "checkpoint_every_steps": None},
+            "plan": {**cast("dict[str, Json]", encode(self.plan)), "checkpoints": None},
             "seed": self.seed,
             "until_tokens": self.until_tokens,
             "source": self.source,
@@ -79,12 +68,19 @@ class RunTask:
         start = cast(int, Artifact(self.after).about["tokens"]) if self.after else 0
         return (self.until_tokens or self.plan.tokens) - start
 
+    @property
+    def files(self) -> SourceFiles:
+        """What it reads."""
+        return SourceFiles(self.documents, self.tokens, self.weights)
+
 
 def run_all(tasks: Sequence[RunTask], store: Store, engine: Engine, label: str) -> dict[str, Artifact]:
     """label -> Run; finished runs are found, the rest train side by side, the longest first."""
     requests = {task.label: task.request for task in tasks}
     missing = sorted((t for t in tasks if store.find(requests[t.label]) is None), key=lambda t: -t.n_tokens)
     total = sum(task.n_tokens for task in missing)
+    for task in missing:
+        make_metadata([task.files], task.plan, task.tokenizer, store)
     engine.run(train_one, missing, label=label, total=total, unit="tokens")
     return {name: cast(Artifact, store.find(request)) for name, request in requests.items()}
 
@@ -102,7 +98,7 @@ def _fill(task: RunTask, draft: Draft, tick: Tick) -> dict[str, Json]:
     from seedbed.model.checkpoint import load_model, save_model
     from seedbed.train.run import Report, train
 
-    source, chosen_tokens = _source(task)
+    sources = token_sources({task.source: task.files}, task.plan, task.seed, task.tokenizer, Store(task.root))
     start = cast(int, Artifact(task.after).about["tokens"]) if task.after else 0
     reported = start
 
@@ -113,7 +109,7 @@ def _fill(task: RunTask, draft: Draft, tick: Tick) -> dict[str, Json]:
 
     result = train(
         task.plan,
-        source,
+        sources,
         seed=task.seed,
         folder=draft.path / "state",
         init=load_model(task.init)[0] if task.init else None,
@@ -133,33 +129,5 @@ def _fill(task: RunTask, draft: Draft, tick: Tick) -> dict[str, Json]:
         "flops_train": float(result.state.flops),
         "params": counts.total_parameters(task.plan.shape),
         "params_non_embedding": counts.non_embedding_parameters(task.plan.shape),
-        "epochs": (result.state.tokens - start) / chosen_tokens,
+        "epochs": (result.state.tokens - start) / epoch_tokens(task.files),
     }
-
-
-def _source(task: RunTask) -> tuple[TokenSource, float]:
-    """The training sequences, and the tokens of one epoch."""
-    from seedbed.train.source import TokenShard, TokenSource
-
-    pool = Pool(Artifact(task.documents), Artifact(task.tokens))
-    shards = [TokenShard(pool.ids(name), pool.shard_index(name)) for name in pool.shard_names()]
-    n_tokens_N = arrow.numpy(pool.index(), "n_tokens").astype(np.int64)
-    copies_N = np.ones(len(n_tokens_N))
-    if task.weights is not None:
-        copies_N = arrow.numpy(Artifact(task.weights).table(["copies"]), "copies").astype(np.float64)
-    source = TokenSource(task.source, shards, copies_N, seed=task.seed, context=task.plan.shape.context)
-    return source, float((copies_N * n_tokens_N).sum())
-
-
-def open_model(folder: Path) -> LanguageModel:
-    """The model in a Run's folder (or any model folder with a tokenizer), ready to be asked."""
-    from seedbed.model.checkpoint import load_model
-    from seedbed.model.language_model import LanguageModel
-
-    decoder, definition = load_model(folder)
-    if definition is None:
-        raise SeedbedError(str(folder), "holds no tokenizer.json", "Copy the model's tokenizer.json there.")
-    special = folder / "special.json"
-    end = json.loads(special.read_text(encoding="utf-8"))["end_of_text"] if special.exists() else END_OF_TEXT
-    encoder = Encoder(definition, end)
-    return LanguageModel(decoder, encoder.end_id, definition)

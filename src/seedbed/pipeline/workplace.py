@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import glob
 import json
 import socket
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -141,6 +142,11 @@ def write_index(out: Path, index: Mapping[str, Json]) -> None:
     write_text(out / "artifacts" / "index.json", json.dumps(ordered, indent=1) + "\n")
 
 
+def holds_recipe(out: str | Path) -> bool:
+    """Whether this names an output folder, with the recipe it was made with."""
+    return (local(out) / "recipe.json").exists()
+
+
 def read_recipe(out: str | Path) -> Recipe:
     """The resolved recipe a folder was made with."""
     return recipes.from_json(read_recipe_tree(out))
@@ -205,3 +211,19 @@ def resolve(names: Sequence[str]) -> list[Path]:
         else:
             found.append(Path(sample.__file__).parent / name.removeprefix("sample:"))
     return found
+
+
+def expand(inputs: str | Path | Sequence[object]) -> tuple[str, ...]:
+    """Globs resolved, in order; a pattern that matches nothing stays, and is then reported as missing.
+
+    Raises RecipeError for what is no path, such as a list among the paths.
+    """
+    found: list[str] = []
+    for path in [inputs] if isinstance(inputs, str | Path) else inputs:
+        if not isinstance(path, str | Path):
+            what = f"holds a {type(path).__name__} where a path belongs"
+            raise RecipeError("inputs", what, "Give each path by itself: *paths.")
+        given = str(path)
+        is_glob = glob.has_magic(given) and not given.startswith("sample:")
+        found.extend((sorted(glob.glob(given, recursive=True)) or [given]) if is_glob else [given])  # noqa: PTH207
+    return tuple(found)

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
+from seedbed.report.training_data import Training
 from seedbed.stats.intervals import Interval
 
 Side = Literal["min", "max"]
@@ -390,4 +391,5 @@ class ReportData:
     benchmarks: BenchmarkLeaks | None = None
     leaks: LeakCheck | None = None
     law: LawFit | None = None
+    training: Training | None = None
     provenance: Provenance = Provenance()

@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from seedbed.core import units
-from seedbed.report import plots, wording
+from seedbed.report import plots, training, wording
 from seedbed.report.data import Comparison, Distribution, Example, Funnel, LawFit, ReportData, Share
 from seedbed.stats.intervals import Interval
 
@@ -22,7 +22,8 @@ OPEN_REASONS = 3
 def render(data: ReportData) -> str:
     """The whole page. The same data give the same text."""
     folder = resources.files("seedbed.report")
-    template = _environment().from_string((folder / "template.html.j2").read_text(encoding="utf-8"))
+    environment = _environment()
+    template = environment.from_string((folder / "template.html.j2").read_text(encoding="utf-8"))
     style = Markup((folder / "style.css").read_text(encoding="utf-8"))  # our own file
     view: dict[str, Any] = {"data": data, "style": style, "tiles": tiles(data), "contents": contents(data)}
     view["funnel"] = _funnel(data.funnel) if data.funnel else None
@@ -34,6 +35,7 @@ def render(data: ReportData) -> str:
     counted = (verdict for _, counts in data.benchmarks.benchmarks for verdict in counts) if data.benchmarks else ()
     view["benchmark_verdicts"] = list(dict.fromkeys(counted))
     view["law"] = _law(data.law) if data.law else None
+    view["training"] = training.section(data.training, environment) if data.training else ""
     return template.render(view)
 
 
@@ -88,6 +90,8 @@ def tiles(data: ReportData) -> list[tuple[str, str, str]]:
     if data.law:
         n_runs = sum(len(curve.run_tokens) for curve in data.law.curves)
         found.append((str(n_runs), "runs under the law", f"{len(data.law.curves)} model sizes"))
+    if data.training:
+        found += training.tiles(data.training)
     return found
 
 
@@ -97,6 +101,7 @@ def contents(data: ReportData) -> list[tuple[str, str]]:
         ("verdict", "Verdict", data.comparison),
         ("arms", "Head to head", data.comparison),
         ("curves", "Training loss", data.comparison and data.comparison.curves),
+        ("training", "Training", data.training),
         ("funnel", "What came in, and where it went", data.funnel),
         ("scores", "Measured values", any(of.counts for of in data.distributions)),
         ("languages", "Languages", data.language_drops),

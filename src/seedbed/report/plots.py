@@ -74,13 +74,13 @@ def difference_plot(arms: Sequence[ArmResult], baseline: str, width: int) -> Mar
                 )
         axes.set_ylim(-len(shown) + 0.45, 0.75 if narrow else 0.5)
         axes.set_yticks([])
-        _few_ticks(axes, 4 if narrow else 6)
+        few_ticks(axes, 4 if narrow else 6)
         axes.grid(axis="x", color=GRID, linewidth=0.8)
         axes.set_xlabel(f"bits per byte less than (left) or more than {wording.shorten(wording.clean(baseline), 16)}")
 
     named = [f"{arm.arm} {wording.signed(arm.at_equal_tokens.value)}" for _, arm in shown if arm.at_equal_tokens]
     label = f"Difference to {baseline} in bits per byte at equal tokens: {'; '.join(named)}. Below zero is better."
-    return _svg(draw, width, height, (left, 14, 44, 10), label, f"d{width}")
+    return svg(draw, width, height, (left, 14, 44, 10), label, f"d{width}")
 
 
 def _dot(axes: Any, interval: Interval, y: float, colour: str, *, filled: bool) -> None:
@@ -110,14 +110,14 @@ def loss_plot(curves: Sequence[LossCurve], arms: Sequence[str], width: int) -> M
             dash = "-" if i < N_SERIES else "--"
             axes.plot(tokens, loss_SG.mean(axis=0), color=colour, linewidth=1.6, linestyle=dash)
         axes.margins(x=0.01)
-        _few_ticks(axes, 5)
-        axes.xaxis.set_major_formatter(_coarse_tick)
+        few_ticks(axes, 5)
+        axes.xaxis.set_major_formatter(coarse_tick)
         axes.grid(axis="y", color=GRID, linewidth=0.8)
         axes.set_xlabel("tokens trained on")
         axes.set_ylabel("nats per token")
 
     label = f"Training loss in nats per token against tokens trained on, for {', '.join(arms)}."
-    return _svg(draw, width, height, (52, 10, 44, 14), label, f"t{width}")
+    return svg(draw, width, height, (52, 10, 44, 14), label, f"t{width}")
 
 
 SKIPPED_START = 0.1
@@ -129,11 +129,11 @@ def on_one_grid(curves: Sequence[LossCurve]) -> tuple[np.ndarray[Any, Any], np.n
     end = min(max(curve.tokens) for curve in curves)
     start = max(max(min(curve.tokens) for curve in curves), SKIPPED_START * end)
     tokens_G = np.linspace(start, end, 160)
-    rows = [_smooth(np.asarray(c.tokens, float), np.asarray(c.loss_nats_per_token, float), tokens_G) for c in curves]
+    rows = [smooth(np.asarray(c.tokens, float), np.asarray(c.loss_nats_per_token, float), tokens_G) for c in curves]
     return tokens_G, np.stack(rows)
 
 
-def _smooth(tokens: np.ndarray[Any, Any], loss: np.ndarray[Any, Any], at: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def smooth(tokens: np.ndarray[Any, Any], loss: np.ndarray[Any, Any], at: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Gaussian mean of the logged losses around each point; the width is 3 % of the run."""
     width = max(SMOOTHED_OVER * float(tokens.max()), 1.0)
     weight = np.exp(-0.5 * ((at[:, None] - tokens[None, :]) / width) ** 2)
@@ -167,7 +167,7 @@ def histogram(of: Distribution, key: str, width: int = 300) -> Markup:
 
     limit = "no threshold" if of.threshold is None else f"{of.side} {wording.plain(of.threshold)}"
     label = f"Histogram of {of.signal} ({of.unit}), {limit}: {wording.percent(of.broken, of.documents)} beyond it."
-    return _svg(draw, width, 128, (8, 8, 24, 4), label, key)
+    return svg(draw, width, 128, (8, 8, 24, 4), label, key)
 
 
 def _line(of: Distribution, cut: float, edges: Any, forth: Callable[[Any], Any]) -> float:
@@ -183,8 +183,8 @@ def _value_ticks(axes: Any, of: Distribution) -> None:
         values = [v for v in (0, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9) if of.edges[0] <= v <= of.edges[-1]]
         axes.set_xticks([np.log10(1 + v) for v in values], [wording.coarse(v) for v in values])
         return
-    _few_ticks(axes, 4, whole=bool(np.all(np.asarray(of.edges) % 1 == 0.5)))
-    axes.xaxis.set_major_formatter(_coarse_tick)
+    few_ticks(axes, 4, whole=bool(np.all(np.asarray(of.edges) % 1 == 0.5)))
+    axes.xaxis.set_major_formatter(coarse_tick)
 
 
 def law_plot(law: LawFit, width: int) -> Markup:
@@ -205,7 +205,7 @@ def law_plot(law: LawFit, width: int) -> Markup:
         axes.xaxis.set_major_locator(
             LogLocator(subs=(1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.2 else (1.0, 2.0, 5.0))
         )
-        axes.xaxis.set_major_formatter(_coarse_tick)
+        axes.xaxis.set_major_formatter(coarse_tick)
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(axis="x", which="minor", length=0)
         axes.locator_params(axis="y", nbins=5)
@@ -215,20 +215,22 @@ def law_plot(law: LawFit, width: int) -> Markup:
 
     sizes = ", ".join(wording.coarse(curve.params) for curve in law.curves)
     label = f"Loss in nats per token against tokens for models of {sizes} parameters: runs as dots, the law as curves."
-    return _svg(draw, width, height, (52, 12, 44, 12), label, f"l{width}")
+    return svg(draw, width, height, (52, 12, 44, 12), label, f"l{width}")
 
 
-def _coarse_tick(value: float, _: object) -> str:
+def coarse_tick(value: float, _: object) -> str:
+    """A tick's number in few characters."""
     return wording.coarse(round(value, 6))
 
 
-def _few_ticks(axes: Any, n: int, *, whole: bool = False) -> None:
+def few_ticks(axes: Any, n: int, *, whole: bool = False) -> None:
+    """At most about `n` ticks along the bottom, at round numbers."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins=n, steps=[1, 2, 2.5, 5, 10], integer=whole))
 
 
-def _svg(
+def svg(
     draw: Callable[[Any], None], width: int, height: int, margins: tuple[int, int, int, int], label: str, key: str
 ) -> Markup:
     """Draw into axes with margins (left, right, bottom, top) in pixels. `key` tells the ids of two plots apart."""

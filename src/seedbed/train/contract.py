@@ -1,16 +1,18 @@
 """The questions the train room asks of its methods: four slots of the loop that may act.
 
-Objective   what is predicted, and what is its loss?
+Objective   what is predicted, from what is read, and what is its loss?
 Optimizer   how do gradients become updates?
 Schedule    which value (of the learning rate) holds at this point of training?
 Reweighter  how much does each token's loss count?
+
+Axes: B sequences, T positions of an example, S = T + 1 tokens of a reading, P pieces of documents in a reading.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,25 +23,113 @@ if TYPE_CHECKING:
     import torch
 
     from seedbed.model.transformer import Decoder
+    from seedbed.model.weights import Weight
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Where training stands, as schedules and reweighters see it: numbers that every process and every resume agree on.
+
+    Args:
+        tokens: the point that is asked about; for the rate of a step the middle of its batch.
+        total_tokens: of the whole plan.
+        batch_sequences, batch_tokens: of a step.
+        learning_rate: peak of the plan.
+    """
+
+    tokens: int
+    total_tokens: int
+    batch_sequences: int = 1
+    batch_tokens: int = 1
+    learning_rate: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """Consecutive tokens of a source, and the pieces of documents they are made of.
+
+    Args:
+        tokens: (S,) token ids.
+        begin_P: where each piece begins in `tokens`; the first is 0.
+        start_P: whether the piece begins with the first token of its document (or of its metadata).
+        metadata_P: tokens at the front of each piece that are the document's metadata: read, but not text.
+    """
+
+    tokens: IntArray
+    begin_P: IntArray
+    start_P: npt.NDArray[np.bool_]
+    metadata_P: IntArray
+
+    @classmethod
+    def of(cls, tokens: IntArray) -> Reading:
+        """One piece from the middle of a document, without metadata."""
+        return cls(tokens, np.zeros(1, np.int64), np.zeros(1, np.bool_), np.zeros(1, np.int64))
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One training sequence. Shapes: all (T,). `weight` is 0 where a position is not trained on."""
+    """One training sequence. Shapes: all (T,).
 
-    inputs: npt.NDArray[np.int64]
-    targets: npt.NDArray[np.int64]
+    Args:
+        inputs, targets: token ids.
+        weight: 0 where a position is not trained on.
+        document: number of the document each input belongs to, where attention must stay inside documents; else None.
+    """
+
+    inputs: IntArray
+    targets: IntArray
     weight: npt.NDArray[np.float32]
+    document: IntArray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Examples under one another: (B, T) each, on the device."""
+
+    inputs_BT: torch.Tensor
+    targets_BT: torch.Tensor
+    weight_BT: torch.Tensor
+    document_BT: torch.Tensor | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """One way in which an objective wants a source read; the view without suffix is the source itself.
+
+    Args:
+        suffix: told to the source's name.
+        metadata: text put before each document, with {url}, {domain}, {source} and {language} filled in; "" for none.
+        part: documents whose hash, as a fraction, lies in [low, high): views of other parts are fresh to each other.
+    """
+
+    suffix: str = ""
+    metadata: str = ""
+    part: tuple[float, float] = (0.0, 1.0)
 
 
 class Objective(Method):
     """What is predicted."""
 
-    def example(self, tokens: npt.NDArray[np.int64], key: int) -> Example:
-        """T + 1 tokens -> one example; chance comes from `key` alone: a 64-bit hash of (seed, source, index)."""
+    def reads(self, context: int) -> int:
+        """Tokens of a source that make one example of `context` positions."""
+        return context + 1
+
+    def views(self) -> Sequence[View]:
+        """How sources are read, over the whole training."""
+        return (View(),)
+
+    def shares(self, shares: Mapping[str, float], at: Progress) -> Mapping[str, float]:
+        """Shares of the sources' views, by name and suffix, from those of the sources."""
+        del at
+        return shares
+
+    def example(self, reading: Reading, key: int) -> Example:
+        """What a model is asked; chance comes from `key` alone: a 64-bit hash of (seed, source, index)."""
         raise NotImplementedError
 
-    def losses(self, model: Decoder, inputs_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
+    def losses(self, model: Decoder, batch: Batch) -> torch.Tensor:
         """loss_BT in nats, float32."""
         raise NotImplementedError
 
@@ -47,39 +137,53 @@ class Objective(Method):
 class Optimizer(Method):
     """How gradients become updates."""
 
-    def build(self, parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
-        """A torch optimizer over named parameters; every group has the key `lr_scale` (1 unless it says otherwise)."""
+    sharded: ClassVar[bool] = True
+    """Whether each element's update needs only what belongs to it, so that parameters may lie in shards (FSDP)."""
+
+    def build(self, weights: Sequence[Weight]) -> torch.optim.Optimizer:
+        """A torch optimizer; every group has the key `lr_scale`: its factor on the learning rate."""
         raise NotImplementedError
 
 
 class Schedule(Method):
     """A multiplier over the course of training, a pure function of progress."""
 
-    def value(self, tokens: int, total_tokens: int) -> float:
-        """The factor on the peak learning rate after `tokens` of `total_tokens`."""
+    def value(self, at: Progress) -> float:
+        """The factor on the peak learning rate."""
         raise NotImplementedError
 
 
 class Reweighter(Method):
     """How much each token's loss counts."""
 
-    def weights(self, loss_BT: torch.Tensor, weight_BT: torch.Tensor, tokens: int, total_tokens: int) -> torch.Tensor:
-        """weight_BT' for this batch, from detached losses; the weights of the batch keep their sum."""
+    needs_reference: ClassVar[bool] = False
+    """Whether it asks for the losses of a reference model on the same tokens."""
+
+    def weights(
+        self, loss_BT: torch.Tensor, weight_BT: torch.Tensor, at: Progress, reference_BT: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """weight_BT' of the whole global batch, from detached losses; the loss is their weighted sum over the sum of
+        `weight_BT`, so weights that keep that sum keep the scale of the gradient."""
         raise NotImplementedError
 
 
 class Source(Protocol):
-    """Training sequences by number: a pure function of (seed, source, epoch, index), given when it was made."""
+    """Training tokens by number: a pure function of (seed, source, epoch, index), given when it was made."""
 
     @property
     def name(self) -> str:
         """Tells the sources of a run apart: each has its own cursor."""
         ...
 
-    def sequence(self, index: int) -> npt.NDArray[np.int64]:
-        """T + 1 token ids of the index-th sequence since the start of training, over epochs."""
+    @property
+    def stride(self) -> int:
+        """Tokens by which one reading lies behind the one before: what a cursor moves by."""
+        ...
+
+    def reading(self, index: int) -> Reading:
+        """The index-th reading since the start of training, over epochs."""
         ...
 
     def documents(self, index: int) -> list[bytes]:
-        """Ids of the documents that sequence was cut from."""
+        """Ids of the documents that reading was cut from."""
         ...

@@ -1,45 +1,66 @@
 """The training loop: one plain function with four slots that may act, and observers that may only look.
 
-The data order is a pure function of the source, chance a pure function of (seed, source, index), so where a run stands
-is a handful of integers beside the tensors. A run killed anywhere goes on from its newest snapshot to the same bits.
+The data order is a pure function of the sources and the plan's shares, chance a pure function of (seed, source, index),
+so where a run stands is a handful of integers beside the tensors. A run killed anywhere goes on from its newest
+checkpoint to the same bits; the same holds for any number of loader threads. A change in the number of processes or in
+the micro-batch keeps the order of the global batches and changes rounding alone.
 
 Stages. `until_tokens` ends a call early, at the first step boundary at or behind it, with everything saved. A later
-call with `continue_from` that folder (and its own folder, and perhaps another source) goes on: same plan, same
-schedule, the optimizer's state and the log carried over. A source is known by its name: one that was read before goes
-on where it was left, another begins at its first sequence. Two stages over one source are one run, bit for bit.
+call with `continue_from` that folder (and its own folder, and perhaps other sources) goes on: same plan, same schedule,
+the optimizer's state and the log carried over. A source is known by its name: one that was read before goes on where it
+was left, another begins at its first sequence. Two stages over one source are one run, bit for bit. `branch_from` goes
+on likewise under a changed plan: with a schedule whose past does not depend on its end, decay now.
 """
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import dataclasses
+import json
 import math
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import torch
 
-from seedbed.core import parameters
+from seedbed.core.artifact import write_text
 from seedbed.core.cost import Cost
 from seedbed.core.errors import SeedbedError
-from seedbed.core.fingerprint import fingerprint, hash_bytes
-from seedbed.model.counts import TRAINING_FACTOR, training_flops
+from seedbed.model.counts import TRAINING_FACTOR
 from seedbed.model.runtime import Runtime, prepare
-from seedbed.model.tensors import from_numpy
-from seedbed.model.transformer import Decoder, initial_model
+from seedbed.model.transformer import Decoder
+from seedbed.model.weights import weights_of
+from seedbed.train import distributed
+from seedbed.train.batches import Arrays, Reader
+from seedbed.train.begin import CHECKPOINTS, Origin, begin
 from seedbed.train.contract import Source
-from seedbed.train.plan import TrainPlan
-from seedbed.train.snapshot import Snapshot, State, log_table, newest_snapshot, sweep, write_snapshot
+from seedbed.train.distributed import World
+from seedbed.train.loader import Loader
+from seedbed.train.plan import Stability, TrainPlan
+from seedbed.train.snapshot import Snapshot, Snapshots, State, log_table, sweep
+from seedbed.train.step import Stepper, Update
 
-__all__ = ["Report", "TrainPlan", "TrainResult", "train"]
+__all__ = ["INCIDENTS", "Report", "TrainPlan", "TrainResult", "train"]
+
+INCIDENTS = "incidents.jsonl"
+"""In a run's folder: a line for each step that was skipped."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What an observer is told after a step."""
+    """What an observer is told after a step.
+
+    Args:
+        step, steps, tokens, total_tokens: done, and in the whole plan.
+        flops: so far, over all stages.
+        learning_rate, loss_nats_per_token, grad_norm, skipped: of this step.
+        tokens_per_second: of this call, from its first step on.
+        seconds: this step took, waiting included.
+        waited_seconds: of those, waiting for data.
+        asked, realised: source -> share of this step's tokens as asked, and of all tokens read so far.
+    """
 
     step: int
     steps: int
@@ -49,7 +70,12 @@ class Report:
     learning_rate: float
     loss_nats_per_token: float
     grad_norm: float
+    skipped: bool
     tokens_per_second: float
+    seconds: float
+    waited_seconds: float
+    asked: Mapping[str, float]
+    realised: Mapping[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,13 +83,14 @@ class TrainResult:
     """A finished stage.
 
     Args:
-        model: as the last step left it.
-        folder: the last snapshot, which is a model folder.
+        model: as the last step left it; under FSDP its parameters are shards, and the folder holds the whole.
+        folder: the last checkpoint, which is a model folder.
         log: all steps of all stages so far, schema RUN.
         state: counters.
         cost: of this call alone; steps done before a resume are not counted again.
         resumed_from_step: where this call began.
         finished: whether the whole plan is trained.
+        waited_share: share of the time in which the step waited for data.
     """
 
     model: Decoder
@@ -73,167 +100,217 @@ class TrainResult:
     cost: Cost
     resumed_from_step: int
     finished: bool
+    waited_share: float = 0.0
 
 
 def train(
     plan: TrainPlan,
-    source: Source,
+    sources: Source | Mapping[str, Source],
     *,
     seed: int,
     folder: Path,
     init: Decoder | None = None,
     continue_from: Path | None = None,
+    branch_from: Path | None = None,
     until_tokens: int | None = None,
     observe: Callable[[Report], None] | None = None,
     runtime: Runtime | None = None,
+    reference: Decoder | None = None,
 ) -> TrainResult:
-    """Train one stage of `plan` on `source`, or go on with it where a killed call left `folder`.
+    """Train one stage of `plan`, or go on with it where a killed call left `folder`.
 
-    Raises SeedbedError where the loss stops being finite (naming step and documents), where `folder` holds another run,
-    or where `init` does not have the plan's shape.
+    Args:
+        plan: the whole run.
+        sources: what is read, by name; views that the objective asks for have their suffix in the name.
+        seed: of initial weights and of chance in examples.
+        folder: checkpoints and incidents go there.
+        init, continue_from, branch_from: what to start from, see `begin.Origin`.
+        until_tokens: end this call early.
+        observe: is told of every step, in the first process.
+        runtime: device, threads, loader threads, and how several processes share the work.
+        reference: the model that a reweighter such as Rho-1 compares with.
+
+    Raises SeedbedError where a step is bad and the plan says stop (naming step and documents), where `folder` holds
+    another run, where the data under a run has changed, or where the disk is full; every one leaves what was saved.
     """
     runtime = prepare(runtime)
-    root = folder / "checkpoints"
-    begin = _begin(plan, source, seed, root, init, continue_from)
-    state, log, model = begin.state, begin.log, begin.model.to(runtime.torch_device)
-    optimizer = plan.optimizer.build(model.named_parameters())
-    if begin.optimizer:
-        optimizer.load_state_dict(begin.optimizer)
+    named = dict(sources) if isinstance(sources, Mapping) else {sources.name: sources}
     last_step = plan.steps if until_tokens is None else min(plan.steps, -(-until_tokens // plan.batch_tokens))
-    saved = begin.folder if begin.folder.parent == root and state.step >= last_step else None
-    started = time.perf_counter()
-
-    while state.step < last_step:
-        batch = _batch(plan, source, seed, state.cursors.get(source.name, 0))
-        rate = plan.learning_rate * plan.schedule.value(state.tokens + plan.batch_tokens // 2, plan.total_tokens)
-        loss, grad_norm = _step(plan, model, optimizer, batch, state.tokens, rate, runtime)
-        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-            raise _not_finite(folder, source, state.step + 1, batch, loss, grad_norm)
-        state = _advance(state, plan, source, batch)
-        if state.step % plan.log_every_steps == 0 or state.step == plan.steps:
-            log.append((state.step, state.tokens, float(state.flops), rate, loss, grad_norm))
-        if state.step % plan.checkpoint_every_steps == 0 or state.step == last_step:
-            saved = write_snapshot(root, state, model, optimizer, log)
-        if observe is not None:
-            done = (state.step - begin.state.step) * plan.batch_tokens
-            speed = done / (time.perf_counter() - started)
-            place = (state.step, plan.steps, state.tokens, plan.total_tokens)
-            observe(Report(*place, float(state.flops), rate, loss, grad_norm, speed))
-
-    saved = saved or write_snapshot(root, state, model, optimizer, log)
-    forward = (state.flops - begin.state.flops) / TRAINING_FACTOR
-    cost = Cost(forward, forward * (TRAINING_FACTOR - 1), seconds=time.perf_counter() - started)
-    return TrainResult(model, saved, log_table(log), state, cost, begin.state.step, state.step == plan.steps)
+    with distributed.together(runtime.torch_device) as world:
+        reader = Reader(plan, named, seed, world.rank, world.size)
+        run = _Run(plan, reader, folder, Origin(init, continue_from, branch_from), runtime, world, reference)
+        with contextlib.closing(run):
+            run.train_to(last_step, observe if world.is_first else None)
+            return run.result()
 
 
-@dataclasses.dataclass(frozen=True)
-class _Batch:
-    """Examples under one another, (B, T) each, where they begin in the source, and a hash of their ids."""
+class _Run:
+    """A call of the loop: where it stands, and what it works with."""
 
-    inputs_BT: torch.Tensor
-    targets_BT: torch.Tensor
-    weight_BT: torch.Tensor
-    cursor: int
-    hashed: str
+    def __init__(
+        self,
+        plan: TrainPlan,
+        reader: Reader,
+        folder: Path,
+        origin: Origin,
+        runtime: Runtime,
+        world: World,
+        reference: Decoder | None,
+    ) -> None:
+        distributed.check(plan.optimizer, world, runtime.parallel, plan.sequences)
+        self.plan, self.reader, self.folder, self.world, self.runtime = plan, reader, folder, world, runtime
+        distributed.first_does(world, lambda: sweep(folder / CHECKPOINTS))
+        found = begin(plan, reader.seed, folder, origin)
+        self.state, self.log = found.state, found.log
+        _check_data(reader, found)
+        self.model = found.model.to(runtime.torch_device)
+        losses = distributed.spread(distributed.Losses(self.model, plan.objective), world, runtime.parallel)
+        self.losses, self.optimizer = losses, plan.optimizer.build(weights_of(self.model))
+        if found.optimizer:
+            distributed.load_full_optimizer(self.optimizer, found.optimizer)
+        moved = None if reference is None else reference.to(runtime.torch_device)
+        self.stepper = Stepper(plan, losses, self.optimizer, runtime, world, moved)
+        kept = plan.checkpoints
+        self.snapshots = Snapshots(folder / CHECKPOINTS, kept.keep_last, kept.keep_every, kept.background)
+        self.saved = found.folder if found.folder.parent == folder / CHECKPOINTS else None
+        self.begun, self.started, self.waited = found.state, time.perf_counter(), 0.0
+        if world.is_first:
+            _forget_incidents(folder, found.state.step)
 
+    def train_to(self, last_step: int, observe: Callable[[Report], None] | None) -> None:
+        """Step until `last_step`, saving on the way and at the end."""
+        steps = max(0, last_step - self.state.step)
+        jobs = self.reader.jobs(self.state.tokens, self.state.cursors, self.state.owed, steps)
+        with contextlib.closing(Loader(jobs, self.reader.arrays, workers=self.runtime.loader_workers)) as loader:
+            last = time.perf_counter()
+            for arrays in loader:
+                rate = self.plan.peak_learning_rate * self.plan.schedule.value(arrays.job.at)
+                update = self.stepper.gradients(arrays)
+                reason = self._what_is_wrong(update)
+                if reason:
+                    self._bad_step(arrays, update, reason)
+                else:
+                    self.stepper.apply(rate)
+                self._advance(arrays, rate, update, skipped=bool(reason))
+                if self.state.step % self.plan.checkpoints.every_steps == 0 or self.state.step == last_step:
+                    self._save()
+                now, waited = time.perf_counter(), loader.waited_seconds - self.waited
+                self.waited = loader.waited_seconds
+                if observe is not None:
+                    observe(self._report(arrays, rate, update, bool(reason), (now - last, waited)))
+                last = now
+        if self.saved is None:
+            self._save()
 
-def _batch(plan: TrainPlan, source: Source, seed: int, cursor: int) -> _Batch:
-    """The batch that begins at `cursor`: a pure function."""
-    key = hash_bytes(source.name.encode(), seed.to_bytes(16, "little", signed=True))
-    sequences = [source.sequence(cursor + row) for row in range(plan.batch_sequences)]
-    examples = [
-        plan.objective.example(
-            tokens, int.from_bytes(hash_bytes(key, (cursor + row).to_bytes(8, "little"))[:8], "little")
+    def result(self) -> TrainResult:
+        """What came of it, when everything is on disk."""
+        self._on_disk(self.snapshots.wait)
+        assert self.saved is not None
+        seconds = time.perf_counter() - self.started
+        forward = (self.state.flops - self.begun.flops) / TRAINING_FACTOR
+        cost = Cost(forward, forward * (TRAINING_FACTOR - 1), seconds=seconds)
+        finished = self.state.step == self.plan.steps
+        log = log_table(self.log)
+        share = self.waited / seconds if seconds else 0.0
+        return TrainResult(self.model, self.saved, log, self.state, cost, self.begun.step, finished, share)
+
+    def close(self) -> None:
+        """Let the writer finish what it has; nothing more is begun."""
+        self.snapshots.close()
+
+    def _what_is_wrong(self, update: Update) -> str:
+        """Why the step is not to be taken; empty where it is good. Every process comes to the same answer."""
+        if not (math.isfinite(update.loss) and math.isfinite(update.grad_norm)):
+            return f"the loss is {update.loss} and the norm of the gradient {update.grad_norm}"
+        rule, recent = self.plan.stability, self.state.recent
+        if rule.spike and len(recent) == rule.window:
+            limit = statistics.fmean(recent) + rule.spike * statistics.pstdev(recent)
+            if update.loss > limit:
+                return f"the loss of {update.loss:.4f} is above {limit:.4f}, {rule.spike:g} deviations over the mean"
+        return ""
+
+    def _bad_step(self, arrays: Arrays, update: Update, reason: str) -> None:
+        """Stop, or note the documents and go on, as the plan says."""
+        step, documents = self.state.step + 1, self.reader.documents(arrays.job)
+        rule: Stability = self.plan.stability
+        if rule.action == "stop" or self.state.skipped >= rule.most_skipped:
+            what = f"at step {step} {reason}; documents: {', '.join(documents)}"
+            mend = "Lower the learning rate, or look at these documents; the last checkpoint is from before."
+            raise SeedbedError(str(self.folder), what, mend)
+        if self.world.is_first:
+            told = {"step": step, "tokens": self.state.tokens, "reason": reason, "loss": repr(update.loss)}
+            line = json.dumps({**told, "grad_norm": repr(update.grad_norm), "documents": documents})
+            with (self.folder / INCIDENTS).open("a", encoding="utf-8") as out:
+                out.write(line + "\n")
+
+    def _advance(self, arrays: Arrays, rate: float, update: Update, *, skipped: bool) -> None:
+        """The counters after a step, and its row of the log."""
+        before, window = self.state, self.plan.stability.window if self.plan.stability.spike else 0
+        recent = before.recent if skipped or not window else (*before.recent, update.loss)[-window:]
+        self.state = dataclasses.replace(
+            before,
+            step=before.step + 1,
+            tokens=before.tokens + self.plan.batch_tokens,
+            flops=before.flops + round(self.stepper.flops),
+            cursors={**before.cursors, **arrays.job.cursors},
+            owed={**before.owed, **arrays.job.draw.owed},
+            recent=recent,
+            skipped=before.skipped + 1 if skipped else 0,
+            batch=arrays.hashed,
+            row=arrays.job.draw.rows[0],
         )
-        for row, tokens in enumerate(sequences)
-    ]
-    inputs, targets = np.stack([e.inputs for e in examples]), np.stack([e.targets for e in examples])
-    weight = np.stack([e.weight for e in examples])
-    hashed = hash_bytes(*(tokens.tobytes() for tokens in sequences)).hex()
-    return _Batch(from_numpy(inputs), from_numpy(targets), from_numpy(weight), cursor, hashed)
+        step = self.state.step
+        if step % self.plan.log_every_steps == 0 or step == self.plan.steps:
+            row = (step, self.state.tokens, float(self.state.flops), rate, update.loss, update.grad_norm, skipped)
+            self.log.append(row)
+
+    def _save(self) -> None:
+        """A checkpoint: all processes give their shards, the first one writes."""
+        weights = distributed.full_weights(self.losses)
+        optimizer = distributed.full_optimizer(self.optimizer)
+        self.saved = self.folder / CHECKPOINTS / f"step-{self.state.step:08d}"
+        self._on_disk(lambda: self.snapshots.save(self.state, self.plan.shape, weights, optimizer, self.log))
+
+    def _on_disk(self, work: Callable[[], object]) -> None:
+        distributed.first_does(self.world, lambda: (work(), None)[1])
+
+    def _report(
+        self, arrays: Arrays, rate: float, update: Update, skipped: bool, seconds: tuple[float, float]
+    ) -> Report:
+        state, done = self.state, (self.state.step - self.begun.step) * self.plan.batch_tokens
+        read = sum(state.cursors.values())
+        return Report(
+            step=state.step,
+            steps=self.plan.steps,
+            tokens=state.tokens,
+            total_tokens=self.plan.total_tokens,
+            flops=float(state.flops),
+            learning_rate=rate,
+            loss_nats_per_token=update.loss,
+            grad_norm=update.grad_norm,
+            skipped=skipped,
+            tokens_per_second=done / (time.perf_counter() - self.started),
+            seconds=seconds[0],
+            waited_seconds=seconds[1],
+            asked=arrays.job.asked,
+            realised={name: cursor / read for name, cursor in state.cursors.items()},
+        )
 
 
-def _step(
-    plan: TrainPlan,
-    model: Decoder,
-    optimizer: torch.optim.Optimizer,
-    batch: _Batch,
-    tokens: int,
-    rate: float,
-    runtime: Runtime,
-) -> tuple[float, float]:
-    """One update. Returns (weighted mean loss, norm of the gradient); where one is not finite, nothing is updated."""
-    device = runtime.torch_device
-    weight_BT = batch.weight_BT.to(device)
-    with runtime.autocast():
-        loss_BT = plan.objective.losses(model, batch.inputs_BT.to(device), batch.targets_BT.to(device))
-    total = weight_BT.sum()
-    logged = float((loss_BT.detach() * weight_BT).sum() / total)  # of the batch as it was drawn, comparable over runs
-    if plan.reweighter is not None:
-        weight_BT = plan.reweighter.weights(loss_BT.detach(), weight_BT, tokens, plan.total_tokens)
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward((loss_BT * weight_BT).sum() / total)
-    limit = plan.grad_clip if plan.grad_clip > 0 else math.inf
-    grad_norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), limit))
-    if math.isfinite(logged) and math.isfinite(grad_norm):
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group["lr_scale"]
-        optimizer.step()
-    return logged, grad_norm
+def _check_data(reader: Reader, found: Snapshot) -> None:
+    """Whether the sources still give what the run was trained on last. Raises SeedbedError where they do not."""
+    if not found.state.row:
+        return
+    name, index = found.state.row
+    if name in reader.sources and reader.hashed((name, index)) != found.state.batch:
+        what = f"the data of source {name} is not what this run was trained on"
+        raise SeedbedError(str(found.folder), what, "Give a changed source another name, or start a new run.")
 
 
-def _advance(state: State, plan: TrainPlan, source: Source, batch: _Batch) -> State:
-    """The counters after a step."""
-    return dataclasses.replace(
-        state,
-        step=state.step + 1,
-        tokens=state.tokens + plan.batch_tokens,
-        flops=state.flops + round(training_flops(plan.shape, plan.batch_sequences, plan.shape.context)),
-        cursors={**state.cursors, source.name: batch.cursor + plan.batch_sequences},
-        batch=batch.hashed,
-        source=source.name,
-    )
-
-
-def _not_finite(folder: Path, source: Source, step: int, batch: _Batch, loss: float, grad_norm: float) -> SeedbedError:
-    """The error of a run that diverged, with the documents it diverged on."""
-    rows = range(batch.cursor, batch.cursor + len(batch.inputs_BT))
-    named = list(dict.fromkeys(document.hex() for row in rows for document in source.documents(row)))
-    what = f"at step {step} the loss is {loss} and the norm of the gradient {grad_norm}; documents: {', '.join(named)}"
-    mend = "Lower the learning rate, or look at these documents; the last checkpoint is from before."
-    return SeedbedError(str(folder), what, mend)
-
-
-def _begin(
-    plan: TrainPlan, source: Source, seed: int, root: Path, init: Decoder | None, continue_from: Path | None
-) -> Snapshot:
-    """Where this call begins: the folder's own newest snapshot, else an earlier stage's, else a model at step 0."""
-    if init is not None and continue_from is not None:
-        raise SeedbedError("train", "both init and continue_from are given", "A stage begins from one of them.")
-    hashed = _plan_hash(plan)
-    sweep(root)
-    found = newest_snapshot(root)
-    if found is None and continue_from is not None:
-        found = newest_snapshot(continue_from / "checkpoints")
-        if found is None:
-            raise SeedbedError(str(continue_from), "there is no checkpoint of an earlier stage to continue from")
-    if found is None:
-        if init is not None and init.shape != plan.shape:
-            raise SeedbedError("train.init", f"the model has {init.shape}, the plan {plan.shape}")
-        model = initial_model(plan.shape, seed) if init is None else copy.deepcopy(init)
-        return Snapshot(Path(), State(0, 0, 0, {}, seed, hashed), model, {}, [])
-    state = found.state
-    if (state.plan, state.seed) != (hashed, seed):
-        raise SeedbedError(str(found.folder), "this is a run of another plan or seed", "Choose another folder.")
-    if state.source == source.name:
-        last = _batch(plan, source, seed, state.cursors[source.name] - plan.batch_sequences)
-        if last.hashed != state.batch:
-            what = f"the data of source {source.name} is not what this run was trained on"
-            raise SeedbedError(str(found.folder), what, "Give a changed source another name, or start a new run.")
-    return found
-
-
-def _plan_hash(plan: TrainPlan) -> str:
-    """Of all that shapes the result; how often a checkpoint is written does not."""
-    fields = parameters.encode_fields(plan)
-    return fingerprint({name: value for name, value in fields.items() if name != "checkpoint_every_steps"})
+def _forget_incidents(folder: Path, step: int) -> None:
+    """Leave out the steps that a resume will take again."""
+    file = folder / INCIDENTS
+    if file.exists():
+        lines = file.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        write_text(file, "".join(f"{line}\n" for line in kept))

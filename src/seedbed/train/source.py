@@ -1,18 +1,22 @@
-"""Training sequences by number: from token shards and copies to the index-th sequence, without replaying the others.
+"""Training tokens by number: from token shards and copies to the index-th reading, without replaying the others.
 
-An epoch reads every document `copies` times: floor(copies) readings and one more where a coin hashed from (seed,
-source, epoch, document id) says so. Its readings are put in the order of a hash of (seed, source, epoch, document id,
-ordinal of the reading), so that repeats lie apart, laid end to end, and cut every `context` tokens into sequences of
-`context` + 1, which overlap by the one token that is a target in one and an input in the next. What is left at the end
-of an epoch, less than one sequence, is dropped; the next epoch is a new order with new coins. Nothing depends on how
-documents lie in shards.
+An epoch reads every document `copies` times: floor(copies) times and once more where a coin hashed from (seed, source,
+epoch, document id) says so. These repeats are put in the order of a hash of (seed, source, epoch, document id, ordinal
+of the repeat), so that they lie apart, laid end to end (each with its metadata before it, where there is some), and cut
+every `stride` tokens into readings of `stride` + 1, which overlap by the one token that is a target in one and an input
+in the next. What is left at the end of an epoch, less than one reading, is dropped; the next epoch is a new order with
+new coins. Nothing depends on how documents lie in shards.
+
+Memory: some 50 bytes a document, and 12 a repeat for each of two epochs; the tokens stay where they are.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import threading
+from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,150 +26,253 @@ from seedbed.core import arrow
 from seedbed.core.errors import SeedbedError
 from seedbed.core.fingerprint import hash_bytes
 from seedbed.stats.sampling import mix64, permuted
+from seedbed.train.contract import Reading
 
 Keys = npt.NDArray[np.uint64]
 IntArray = npt.NDArray[np.int64]
+Tokens = npt.NDArray[np.integer[Any]]
 
 _ORDER, _COIN = 1, 2
+_PART = np.uint64(0x70617274)
 
 
 @dataclasses.dataclass(frozen=True)
 class TokenShard:
     """Tokenised documents: flat token ids (a memory map will do) and their index, of schema TOKEN_INDEX."""
 
-    tokens: npt.NDArray[np.integer[Any]]
+    tokens: Tokens
     index: pa.Table
 
 
 @dataclasses.dataclass(frozen=True)
-class _Epoch:
-    """The readings of one epoch in order: which document each is, and where it ends in the epoch's stream."""
+class Metadata:
+    """Token ids that are read before each document: those of row i are ids[offset_N1[i]:offset_N1[i + 1]]."""
 
-    document_R: IntArray
+    ids: Tokens
+    offset_N1: IntArray
+
+
+@dataclasses.dataclass(frozen=True)
+class _Epoch:
+    """The repeats of one epoch in order: which document each is, and where it ends in the epoch's stream."""
+
+    document_R: npt.NDArray[np.int32]
     end_R: IntArray
 
 
+@dataclasses.dataclass(frozen=True)
+class _Pieces:
+    """What a reading is cut from: the part [begin, stop) of each document, its metadata counted in."""
+
+    document_P: npt.NDArray[np.int32]
+    begin_P: IntArray
+    stop_P: IntArray
+
+
 class TokenSource:
-    """Implements train.contract.Source.
+    """Implements train.contract.Source. Threads may ask it at once.
 
     Args:
         name: of the source; part of the order, so that two sources of one run are shuffled apart.
         shards: the tokens.
         copies_N: readings an epoch of each document, in the order of the shards' rows.
         seed: of the order and the coins.
-        context: T; sequences have T + 1 tokens.
+        context: T, positions of a training sequence.
+        reads: tokens of a reading; None means T + 1.
+        metadata: of each document, in the order of the shards' rows.
+        part: only documents whose hash, as a fraction, lies in [low, high) are read. The hash is of the id alone, so
+            sources over the same documents agree on it, whatever their names and seeds.
 
-    Raises SeedbedError where copies do not fit the documents or select fewer tokens than one sequence.
+    Raises SeedbedError where copies or metadata do not fit the documents, an index points behind its tokens, or fewer
+    tokens are selected than one reading.
     """
 
     def __init__(
-        self, name: str, shards: Sequence[TokenShard], copies_N: npt.NDArray[np.float64], *, seed: int, context: int
+        self,
+        name: str,
+        shards: Sequence[TokenShard],
+        copies_N: npt.NDArray[np.float64],
+        *,
+        seed: int,
+        context: int,
+        reads: int | None = None,
+        metadata: Metadata | None = None,
+        part: tuple[float, float] = (0.0, 1.0),
     ) -> None:
-        self.name, self.seed, self.context = name, seed, context
+        self.name, self.seed = name, seed
+        self.stride = (context + 1 if reads is None else reads) - 1
         rows = sum(shard.index.num_rows for shard in shards)
         if len(copies_N) != rows:
             raise SeedbedError(f"source {name}", f"{len(copies_N)} copies for {rows} documents")
         if not (np.isfinite(copies_N).all() and (copies_N >= 0).all()):
             raise SeedbedError(f"source {name}", "copies must be finite and >= 0")
-        self._tokens = [shard.tokens for shard in shards]
-        self._read_index(shards, np.asarray(copies_N, np.float64))
-        self._sequences: list[int] = []
-        self._epochs: dict[int, _Epoch] = {}
+        if metadata is not None and len(metadata.offset_N1) != rows + 1:
+            what = f"metadata of {len(metadata.offset_N1) - 1} documents where there are {rows}"
+            raise SeedbedError(f"source {name}", what)
+        self._tokens = [
+            np.asarray(shard.tokens) for shard in shards
+        ]  # slices of a plain array are cheaper than a map's
+        self._metadata = None if metadata is None else np.asarray(metadata.ids)
+        self._read_index(shards, np.asarray(copies_N, np.float64), metadata, part)
         self._stream = int.from_bytes(hash_bytes(name.encode(), seed.to_bytes(16, "little", signed=True))[:8], "little")
+        self._ends: list[int] = []
+        self._epochs: dict[int, _Epoch] = {}
+        self._lock = threading.Lock()
         expected = float((self._copies_N * self._size_N).sum())
-        if expected < context + 1:
-            what = f"an epoch has {expected:.0f} selected tokens, one sequence needs {context + 1}"
+        if expected < self.stride + 1:
+            what = f"an epoch has {expected:.0f} selected tokens, one sequence needs {self.stride + 1}"
             raise SeedbedError(f"source {name}", what, "Select more, or train with a shorter context.")
 
-    def _read_index(self, shards: Sequence[TokenShard], copies_N: npt.NDArray[np.float64]) -> None:
+    def _read_index(
+        self,
+        shards: Sequence[TokenShard],
+        copies_N: npt.NDArray[np.float64],
+        metadata: Metadata | None,
+        part: tuple[float, float],
+    ) -> None:
         """Keep the documents that are read at all."""
-        read = copies_N > 0
-        ids = [document for shard in shards for document in cast("list[bytes]", arrow.strings(shard.index, "id"))]
-        self._ids = [document for document, wanted in zip(ids, read, strict=True) if wanted]
-        self._key_N = document_keys(self._ids)
-        if len(set(self._ids)) != len(self._ids):
+        id_N16 = _joined([arrow.ids(shard.index) for shard in shards], np.zeros((0, 16), np.uint8))
+        none = np.zeros(0, np.int64)
+        offset_N = _joined([arrow.numpy(shard.index, "offset") for shard in shards], none)
+        size_N = _joined([arrow.numpy(shard.index, "n_tokens") for shard in shards], none)
+        rows = [shard.index.num_rows for shard in shards]
+        shard_N = np.repeat(np.arange(len(shards), dtype=np.int32), rows)
+        length_N = np.repeat(np.array([len(tokens) for tokens in self._tokens], np.int64), rows)
+        key_N = document_keys(id_N16)
+        fraction_N = unit_interval(mix64(key_N ^ _PART))
+        read_N = np.flatnonzero((copies_N > 0) & (fraction_N >= part[0]) & (fraction_N < part[1]))
+        beyond = read_N[(offset_N + size_N > length_N)[read_N]]
+        if len(beyond):
+            what = f"the index of shard {shard_N[beyond[0]]} points behind its {length_N[beyond[0]]} tokens"
+            raise SeedbedError(f"source {self.name}", what, "Tokenise again, or copy the tokens again, whole.")
+        self._id_N16, self._key_N = id_N16[read_N], key_N[read_N]
+        self._shard_N, self._offset_N, self._copies_N = shard_N[read_N], offset_N[read_N], copies_N[read_N]
+        self._size_N = size_N[read_N]
+        if metadata is not None:
+            self._metadata_offset_N = metadata.offset_N1[read_N]
+            self._metadata_size_N = metadata.offset_N1[read_N + 1] - self._metadata_offset_N
+            self._size_N = self._size_N + self._metadata_size_N
+        if _any_twice(self._id_N16, self._key_N):
             raise SeedbedError(f"source {self.name}", "two documents share an id", "Ids must be unique in a source.")
-        shard_N = np.repeat(np.arange(len(shards)), [shard.index.num_rows for shard in shards])
-        offset_N = np.concatenate([np.zeros(0, np.int64), *(arrow.numpy(shard.index, "offset") for shard in shards)])
-        size_N = np.concatenate([np.zeros(0, np.int64), *(arrow.numpy(shard.index, "n_tokens") for shard in shards)])
-        self._shard_N, self._offset_N, self._size_N = shard_N[read], offset_N[read], size_N[read]
-        self._copies_N = copies_N[read]
 
-    def sequence(self, index: int) -> IntArray:
-        """T + 1 token ids of the index-th sequence since the start of training, over epochs."""
-        document_S, begin_S, end_S = self._spans(index)
-        pieces: list[npt.NDArray[np.integer[Any]]] = []
-        for document, begin, end in zip(document_S, begin_S, end_S, strict=True):
-            offset = self._offset_N[document]
-            pieces.append(self._tokens[self._shard_N[document]][offset + begin : offset + end])
-        return np.concatenate(pieces).astype(np.int64)
+    def reading(self, index: int) -> Reading:
+        """The index-th reading since the start of training, over epochs."""
+        cut = self._pieces(index)
+        length_P = cut.stop_P - cut.begin_P
+        end_P = np.cumsum(length_P)
+        ahead_P = np.zeros_like(length_P)  # metadata at the front of each piece
+        if self._metadata is not None:
+            ahead_P = np.clip(self._metadata_size_N[cut.document_P] - cut.begin_P, 0, length_P)
+        tokens = np.empty(int(end_P[-1]), np.int64)
+        self._copy_text(cut, end_P, ahead_P, tokens)
+        if self._metadata is not None:
+            self._copy_metadata(self._metadata, cut, end_P - length_P, ahead_P, tokens)
+        return Reading(tokens, end_P - length_P, cut.begin_P == 0, ahead_P)
 
     def documents(self, index: int) -> list[bytes]:
-        """Ids of the documents that sequence was cut from, in the order they are read."""
-        return [self._ids[document] for document in self._spans(index)[0]]
+        """Ids of the documents that reading was cut from, in the order they are read: one a piece."""
+        return [self._id_N16[document].tobytes() for document in self._pieces(index).document_P.tolist()]
 
     def epoch(self, index: int) -> int:
-        """The epoch the index-th sequence is cut from."""
+        """The epoch the index-th reading is cut from."""
         return self._locate(index)[0]
 
-    def _spans(self, index: int) -> tuple[IntArray, IntArray, IntArray]:
-        """The documents of a sequence, and the part [begin, stop) of each that is read."""
+    def _copy_text(self, cut: _Pieces, end_P: IntArray, ahead_P: IntArray, tokens: IntArray) -> None:
+        shard_P, first_P = self._shard_N[cut.document_P], self._offset_N[cut.document_P] + cut.begin_P + ahead_P
+        if self._metadata is not None:
+            first_P -= self._metadata_size_N[cut.document_P]
+        length_P = cut.stop_P - cut.begin_P - ahead_P
+        spans = (shard_P, first_P, length_P, end_P)
+        for shard, first, length, end in zip(*(span.tolist() for span in spans), strict=True):
+            tokens[end - length : end] = self._tokens[shard][first : first + length]
+
+    def _copy_metadata(self, ids: Tokens, cut: _Pieces, at_P: IntArray, ahead_P: IntArray, tokens: IntArray) -> None:
+        first_P = self._metadata_offset_N[cut.document_P] + cut.begin_P
+        for first, length, at in zip(first_P.tolist(), ahead_P.tolist(), at_P.tolist(), strict=True):
+            tokens[at : at + length] = ids[first : first + length]
+
+    def _pieces(self, index: int) -> _Pieces:
         number, within = self._locate(index)
         epoch = self._epoch(number)
-        first, last = within * self.context, within * self.context + self.context + 1
+        first, last = within * self.stride, within * self.stride + self.stride + 1
         span = slice(
             int(np.searchsorted(epoch.end_R, first, side="right")),
             int(np.searchsorted(epoch.end_R, last, side="left")) + 1,
         )
-        document_S, end_S = epoch.document_R[span], epoch.end_R[span]
-        start_S = end_S - self._size_N[document_S]
-        begin_S, stop_S = np.maximum(first - start_S, 0), np.minimum(last - start_S, self._size_N[document_S])
-        filled = stop_S > begin_S
-        return document_S[filled], begin_S[filled], stop_S[filled]
+        document_P = epoch.document_R[span]
+        size_P = self._size_N[document_P]
+        start_P = epoch.end_R[span] - size_P
+        begin_P, stop_P = np.maximum(first - start_P, 0), np.minimum(last - start_P, size_P)
+        filled = stop_P > begin_P
+        return _Pieces(document_P[filled], begin_P[filled], stop_P[filled])
 
     def _locate(self, index: int) -> tuple[int, int]:
-        """(epoch, sequence within the epoch's stream)."""
-        number = 0
-        while True:
-            if number == len(self._sequences):
-                tokens = int((self._readings(number) * self._size_N).sum())
-                self._sequences.append(max(0, (tokens - 1) // self.context))
-            if index < self._sequences[number]:
-                return number, permuted(index, self._sequences[number], self._stream ^ number)
-            index -= self._sequences[number]
-            number += 1
+        """(epoch, reading within the epoch's stream)."""
+        if not self._ends or index >= self._ends[-1]:
+            with self._lock:
+                while not self._ends or index >= self._ends[-1]:
+                    tokens = int((self._repeats(len(self._ends)) * self._size_N).sum())
+                    self._ends.append((self._ends[-1] if self._ends else 0) + max(0, (tokens - 1) // self.stride))
+        number = bisect_right(self._ends, index)
+        begin = self._ends[number - 1] if number else 0
+        return number, permuted(index - begin, self._ends[number] - begin, self._stream ^ number)
 
-    def _readings(self, number: int) -> IntArray:
+    def _repeats(self, number: int) -> IntArray:
         """How often each document is read in an epoch."""
         whole_N = np.floor(self._copies_N)
         coin_N = unit_interval(self._hash(_COIN, number, self._key_N))
         return (whole_N + (coin_N < self._copies_N - whole_N)).astype(np.int64)
 
     def _epoch(self, number: int) -> _Epoch:
-        """The order of an epoch; the two used last are remembered."""
-        if number not in self._epochs:
-            readings_N = self._readings(number)
-            document_R = np.repeat(np.arange(len(readings_N)), readings_N)
-            ordinal_R = np.arange(len(document_R)) - np.repeat(np.cumsum(readings_N) - readings_N, readings_N)
-            key_R = mix64(self._key_N[document_R] + ordinal_R.astype(np.uint64))
-            order = np.lexsort((self._key_N[document_R], self._hash(_ORDER, number, key_R)))
-            document_R = document_R[order]
-            if len(self._epochs) == 2:
-                del self._epochs[next(iter(self._epochs))]
-            self._epochs[number] = _Epoch(document_R, np.cumsum(self._size_N[document_R]))
-        return self._epochs[number]
+        """The order of an epoch; the two made last are remembered."""
+        found = self._epochs.get(number)
+        if found is not None:
+            return found
+        with self._lock:
+            found = self._epochs.get(number)
+            if found is None:
+                while len(self._epochs) >= 2:  # before making another: never three in memory
+                    del self._epochs[next(iter(self._epochs))]
+                found = self._epochs[number] = self._order(number)
+        return found
+
+    def _order(self, number: int) -> _Epoch:
+        repeats_N = self._repeats(number)
+        document_R = np.repeat(np.arange(len(repeats_N), dtype=np.int32), repeats_N)
+        ordinal_R = np.arange(len(document_R)) - np.repeat(np.cumsum(repeats_N) - repeats_N, repeats_N)
+        key_R = mix64(self._key_N[document_R] + ordinal_R.astype(np.uint64))
+        hash_R = self._hash(_ORDER, number, key_R)
+        order = np.argsort(hash_R)
+        if (np.diff(hash_R[order]) == 0).any():  # once in 2^64 pairs
+            order = np.lexsort((self._key_N[document_R], hash_R))
+        document_R = document_R[order]
+        return _Epoch(document_R, np.cumsum(self._size_N[document_R]))
 
     def _hash(self, purpose: int, number: int, key_N: Keys) -> Keys:
         salt = mix64(mix64(np.array([self._stream], np.uint64)) + np.uint64(number) + np.uint64(purpose << 62))
         return mix64(key_N ^ salt)
 
 
-def document_keys(ids: Sequence[bytes]) -> Keys:
+def document_keys(id_N16: npt.NDArray[np.uint8]) -> Keys:
     """A 64-bit hash of each 16-byte id."""
-    halves = np.frombuffer(b"".join(ids), "<u8").reshape(-1, 2).astype(np.uint64)
+    halves = np.ascontiguousarray(id_N16).view("<u8").astype(np.uint64)
     return mix64(halves[:, 0] ^ mix64(halves[:, 1]))
 
 
 def unit_interval(key_N: Keys) -> npt.NDArray[np.float64]:
     """The top 53 bits as a number in [0, 1)."""
     return (key_N >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _joined(arrays: Sequence[npt.NDArray[Any]], empty: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.concatenate(arrays) if arrays else empty
+
+
+def _any_twice(id_N16: npt.NDArray[np.uint8], key_N: Keys) -> bool:
+    order = np.argsort(key_N)
+    sorted_N = key_N[order]
+    same = np.zeros(len(key_N), np.bool_)
+    same[1:] = sorted_N[1:] == sorted_N[:-1]
+    same[:-1] |= same[1:]
+    suspects = id_N16[order[same]]  # of equal hash: hardly ever any but true twins
+    return len(np.unique(suspects, axis=0)) < len(suspects) if len(suspects) else False

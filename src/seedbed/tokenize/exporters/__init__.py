@@ -1,1 +1,1 @@
-"""Formats of other trainers."""
+"""A shelf: one format of other trainers a file, file name = method name."""

@@ -1,0 +1,61 @@
+"""How long the parts of a schedule are: in tokens as given, or as a fraction of the training."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from seedbed.core.errors import RecipeError
+from seedbed.train.contract import Progress, Schedule
+
+
+@dataclasses.dataclass(frozen=True)
+class Spans:
+    """A point of training, and where the parts of a schedule lie. All in tokens.
+
+    Args:
+        tokens: the point, held inside [0, total].
+        total: of the training.
+        warmup: length of the warm-up at the start.
+        decay: length of the decay at the end.
+    """
+
+    tokens: float
+    total: int
+    warmup: float
+    decay: float = 0.0
+
+    @property
+    def decay_start(self) -> float:
+        """Where the decay begins."""
+        return self.total - self.decay
+
+    @property
+    def is_warming_up(self) -> bool:
+        """Whether the point lies in the warm-up."""
+        return self.tokens < self.warmup
+
+    @property
+    def is_decaying(self) -> bool:
+        """Whether the point lies in the decay."""
+        return self.decay > 0 and self.tokens > self.decay_start
+
+
+def spans(
+    schedule: Schedule,
+    at: Progress,
+    warmup: tuple[float, int | None],
+    decay: tuple[float, int | None] = (0.0, None),
+) -> Spans:
+    """The parts of `schedule`, from (fraction, tokens) of each; tokens go before the fraction.
+
+    A decay in tokens is rounded down to whole batches, since a training is a whole number of them: then it begins just
+    where a run ends that is shorter by it. Raises RecipeError where the parts exceed the training.
+    """
+    total = at.total_tokens
+    warming = warmup[0] * total if warmup[1] is None else float(warmup[1])
+    decaying = decay[0] * total if decay[1] is None else float(decay[1] // at.batch_tokens * at.batch_tokens)
+    if warming + decaying > total:
+        what = f"a warm-up of {warming:.0f} and a decay of {decaying:.0f} tokens exceed the {total} of training"
+        field = "warmup_tokens" if warmup[1] is not None else "decay_tokens"
+        raise RecipeError(f"{schedule.name()}.{field}", what, "Shorten them, or train longer.")
+    return Spans(min(max(at.tokens, 0), total), total, warming, decaying)

@@ -1,0 +1,148 @@
+"""One update: losses of the rows this process holds, weights over the global batch, gradients, clip, step.
+
+The loss is sum(loss * weight) / sum(weight) over the global batch, whatever it is cut into: micro-batches and processes
+each add their part of the numerator over the one denominator. A mean of means would depend on the cut.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from seedbed.core.errors import SeedbedError
+from seedbed.model.counts import forward_flops, training_flops
+from seedbed.model.runtime import Runtime
+from seedbed.model.tensors import from_numpy
+from seedbed.model.transformer import Decoder
+from seedbed.train import distributed
+from seedbed.train.batches import Arrays
+from seedbed.train.contract import Batch, Progress
+from seedbed.train.distributed import World
+from seedbed.train.plan import TrainPlan
+
+
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """What came of one step.
+
+    Args:
+        loss: weighted mean of the global batch as it was drawn, before any reweighting: comparable over runs.
+        grad_norm: before clipping; NaN where none was computed.
+    """
+
+    loss: float
+    grad_norm: float
+
+
+class Stepper:
+    """Takes gradients and steps.
+
+    Args:
+        plan: of the run.
+        losses: the module that gives losses, spread over the processes.
+        optimizer: over its parameters.
+        runtime, world: where this process computes, and beside whom.
+        reference: the model a reweighter compares with.
+    """
+
+    def __init__(
+        self,
+        plan: TrainPlan,
+        losses: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        runtime: Runtime,
+        world: World,
+        reference: Decoder | None = None,
+    ) -> None:
+        self.plan, self.losses, self.optimizer, self.world = plan, losses, optimizer, world
+        self._runtime, self._device = runtime, runtime.torch_device
+        self._parameters = [parameter for parameter in losses.parameters() if parameter.requires_grad]
+        self._reference = reference
+        if plan.reweighter is not None and plan.reweighter.needs_reference and reference is None:
+            what = "compares with a reference model, and none is given"
+            raise SeedbedError(plan.reweighter.path(), what, "Name a model folder as the reference.")
+
+    @property
+    def flops(self) -> float:
+        """FLOP of a step, over all processes."""
+        shape, rows = self.plan.shape, self.plan.sequences
+        spent = training_flops(shape, rows, shape.context)
+        if self.plan.reweighter is not None:
+            if len(self._micro_batches(rows)) > 1:
+                spent += forward_flops(shape, rows, shape.context)
+            if self._reference is not None and self.plan.reweighter.needs_reference:
+                spent += forward_flops(self._reference.shape, rows, shape.context)
+        return spent
+
+    def gradients(self, arrays: Arrays) -> Update:
+        """Fill the gradients; the parameters stay as they are."""
+        self.optimizer.zero_grad(set_to_none=True)
+        batch = distributed.even(self.world, _to_device(arrays, self._device), self.plan.sequences)
+        total = distributed.sum_over(self.world, batch.weight_BT.sum())
+        if float(total) == 0.0:
+            raise SeedbedError("train", "a whole batch has no token to train on", "Look at the objective's weights.")
+        pieces = self._micro_batches(len(batch.inputs_BT))
+        first = self._losses(_rows(batch, pieces[0])) if len(pieces) == 1 else None
+        weight_BT = self._weights(batch, pieces, first, arrays.job.at)
+        summed = torch.zeros((), device=self._device)
+        for piece in pieces:
+            with distributed.quiet(self.losses, last=piece is pieces[-1]):
+                loss_BT = self._losses(_rows(batch, piece)) if first is None else first
+                torch.autograd.backward((loss_BT * weight_BT[piece]).sum() / total)
+            summed += (loss_BT.detach() * batch.weight_BT[piece]).sum()
+        loss = float(distributed.sum_over(self.world, summed) / total)
+        limit = self.plan.grad_clip if self.plan.grad_clip > 0 else math.inf
+        return Update(loss, distributed.clip(self._parameters, limit))
+
+    def apply(self, rate: float) -> None:
+        """Step at this learning rate."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["lr_scale"]
+        self.optimizer.step()
+
+    def _micro_batches(self, rows: int) -> list[slice]:
+        size = self.plan.micro_batch_sequences or rows
+        return [slice(begin, begin + size) for begin in range(0, rows, size)]
+
+    def _losses(self, batch: Batch) -> Tensor:
+        with self._runtime.autocast():
+            return self.losses(batch.inputs_BT, batch.targets_BT, batch.weight_BT, batch.document_BT)
+
+    def _weights(self, batch: Batch, pieces: list[slice], first: Tensor | None, at: Progress) -> Tensor:
+        """Weights of this process's rows, as the reweighter sets them over the whole global batch."""
+        reweighter = self.plan.reweighter
+        if reweighter is None:
+            return batch.weight_BT
+        with torch.no_grad():
+            mine = torch.cat([self._losses(_rows(batch, p)) for p in pieces]) if first is None else first.detach()
+            loss_BT, weight_BT, reference_BT = self._whole(mine), self._whole(batch.weight_BT), None
+            if reweighter.needs_reference and self._reference is not None:
+                asked = [self._reference_losses(self._reference, _rows(batch, piece)) for piece in pieces]
+                reference_BT = self._whole(torch.cat(asked))
+            changed = reweighter.weights(loss_BT, weight_BT, at, reference_BT)
+        return distributed.own_rows(self.world, changed)
+
+    def _whole(self, rows: Tensor) -> Tensor:
+        return distributed.gather_rows(self.world, rows, self.plan.sequences)
+
+    def _reference_losses(self, reference: Decoder, batch: Batch) -> Tensor:
+        with self._runtime.autocast():
+            return self.plan.objective.losses(reference, batch)
+
+
+def _to_device(arrays: Arrays, device: torch.device) -> Batch:
+    def move(array: npt.NDArray[np.generic]) -> Tensor:
+        return from_numpy(array).to(device)
+
+    document = None if arrays.document is None else move(arrays.document)
+    return Batch(move(arrays.inputs), move(arrays.targets), move(arrays.weight), document)
+
+
+def _rows(batch: Batch, piece: slice) -> Batch:
+    document = None if batch.document_BT is None else batch.document_BT[piece]
+    return Batch(batch.inputs_BT[piece], batch.targets_BT[piece], batch.weight_BT[piece], document)
