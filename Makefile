@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Numba looks only at the file of the outermost kernel to see whether its cache is stale; a cache for each state of the
 # kernels that others call cannot be.
-KERNELS := $(shell find src/seedbed/text src/seedbed/stats -name '*.py' | LC_ALL=C sort | xargs cat | cksum | cut -d ' ' -f 1)
+KERNELS := $(shell find src/seedbed/text src/seedbed/stats src/seedbed/model/kernels -name '*.py' | LC_ALL=C sort | xargs cat | cksum | cut -d ' ' -f 1)
 export NUMBA_CACHE_DIR ?= $(CURDIR)/$(VENV)/numba/$(KERNELS)
 
 .DEFAULT_GOAL := help

@@ -1,8 +1,8 @@
 """The one door to the compiler: `@kernel` turns a typed Python loop over arrays into machine code, cached on disk.
 
-A cached kernel is found by the content of its own file and of the files of this package that it imports, directly or
-through others. Kernels call kernels of their own file and of this package only, so a kernel that is loaded is never
-older than any line that went into it.
+A cached kernel is found by the content of its own file and of the files of kernels (this package, and model.kernels)
+that it imports, directly or through others. Kernels call kernels of these files only, so a kernel that is loaded is
+never older than any line that went into it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Hashes = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-_IMPORT = re.compile(rf"from {re.escape(str(__package__))}([.\w]*) import (?:\(([^)]*)\)|(.*))")
+_IMPORT = re.compile(r"from seedbed\.((?:text|model\.kernels)[.\w]*) import (?:\(([^)]*)\)|(.*))")
 _DAY_SECONDS = 86_400
 _numba, _event = cast(Any, numba), cast(Any, event)
 
@@ -51,6 +51,18 @@ def leaf(function: F) -> F:
     """
     with _cached_under(_folder(Path(function.__code__.co_filename))):
         return cast(F, _numba.njit(cache=True, nogil=True, _nrt=False)(function))
+
+
+def numeric(*given_up: str) -> Callable[[F], F]:
+    """As `kernel`, for arithmetic: a division by zero gives an infinity, as in numpy, and of IEEE's rules those that
+    LLVM's fast-math flags name are given up."""
+
+    def compiled(function: F) -> F:
+        options = {"error_model": "numpy", "fastmath": set(given_up)}
+        with _cached_under(_folder(Path(function.__code__.co_filename))):
+            return cast(F, _numba.njit(cache=True, nogil=True, **options)(function))
+
+    return compiled
 
 
 @contextlib.contextmanager
@@ -107,7 +119,7 @@ def _parts(file: Path) -> set[Path]:
         if part not in found:
             found.add(part)
             for package, *names in _IMPORT.findall(_read(part)):
-                folder = Path(__file__).parent.joinpath(*package.split("."))
+                folder = Path(__file__).parents[1].joinpath(*package.split("."))
                 files = [folder, *(folder / name for name in re.findall(r"\w+", "".join(names)))]
                 waiting.extend(path for file in files if (path := file.with_suffix(".py")).exists())
     return found

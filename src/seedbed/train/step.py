@@ -100,10 +100,11 @@ class Stepper:
         return Update(loss, distributed.clip(self._parameters, limit))
 
     def apply(self, rate: float) -> None:
-        """Step at this learning rate."""
+        """Step at this learning rate, and let go of the gradients: they need not live through the next forward pass."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["lr_scale"]
         self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
 
     def _micro_batches(self, rows: int) -> list[slice]:
         size = self.plan.micro_batch_sequences or rows

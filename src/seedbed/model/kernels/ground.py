@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
-from seedbed.model.kernels.compiled import Floats
+from seedbed.model.kernels.tiles import Floats
 
 _PLAIN = (Tensor, nn.Parameter)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from seedbed.model.kernels import compiled
+from seedbed.model.kernels import rows
 from seedbed.model.kernels.ground import apply, array, memory, share, steps, suits
 
 
@@ -35,7 +35,7 @@ def turn(x_BHTD: Tensor, cos_TD: Tensor, sin_TD: Tensor, sign: float) -> Tensor:
     if suits(x_BHTD, cos_TD, sin_TD) and x_BHTD.stride(3) == 1:
         out, tables = array(turned_BHTD.transpose(1, 2)), (array(cos_TD), array(sin_TD))
         given = memory(x_BHTD), steps(x_BHTD)
-        share(B * T, lambda first, last, _: compiled.turn(first, last, H, *given, *tables, sign, out))
+        share(B * T, lambda first, last, _: rows.turn(first, last, H, *given, *tables, sign, out))
         return turned_BHTD
     first, second = x_BHTD.chunk(2, dim=-1)
     left, right = turned_BHTD.chunk(2, dim=-1)
@@ -49,7 +49,7 @@ def exponents(logits_NV: Tensor) -> tuple[Tensor, Tensor]:
     if suits(logits_NV):
         top, total = logits_NV.new_empty(2, len(logits_NV), 1)
         arrays = array(logits_NV), array(top[:, 0]), array(total[:, 0])
-        share(len(logits_NV), lambda first, last, _: compiled.exponents(first, last, *arrays))
+        share(len(logits_NV), lambda first, last, _: rows.exponents(first, last, *arrays))
         return top, total
     top = logits_NV.amax(1, keepdim=True)
     return top, logits_NV.sub_(top).exp_().sum(1, keepdim=True)
@@ -70,7 +70,7 @@ class _RMSNorm(torch.autograd.Function):
         x = x.contiguous()
         out, inverse = torch.empty_like(x), x.new_empty(x.numel() // x.shape[-1])
         arrays = _rows(x), _copy(weight), eps, _rows(out), array(inverse)
-        share(len(inverse), lambda first, last, _: compiled.rms_norm(first, last, *arrays))
+        share(len(inverse), lambda first, last, _: rows.rms_norm(first, last, *arrays))
         ctx.save_for_backward(x, weight, inverse)
         return out
 
@@ -81,7 +81,7 @@ class _RMSNorm(torch.autograd.Function):
         by_x, by_weight = torch.empty_like(x), weight.new_zeros(torch.get_num_threads(), len(weight))
         arrays = _rows(x), _copy(weight), array(inverse), _rows(grad.contiguous()), _rows(by_x)
         sums = array(by_weight)
-        share(len(inverse), lambda first, last, part: compiled.rms_norm_backward(first, last, *arrays, sums[part]))
+        share(len(inverse), lambda first, last, part: rows.rms_norm_backward(first, last, *arrays, sums[part]))
         return by_x, by_weight.sum(0) if len(by_weight) > 1 else by_weight[0], None
 
 
@@ -91,7 +91,7 @@ class _GatedSilu(torch.autograd.Function):
         both = both.contiguous()
         out = both.new_empty(*both.shape[:-1], both.shape[-1] // 2)
         arrays = _rows(both), _rows(out)
-        share(len(arrays[0]), lambda first, last, _: compiled.gated_silu(first, last, *arrays))
+        share(len(arrays[0]), lambda first, last, _: rows.gated_silu(first, last, *arrays))
         ctx.save_for_backward(both)
         return out
 
@@ -101,5 +101,5 @@ class _GatedSilu(torch.autograd.Function):
         (both,) = cast("tuple[Tensor]", ctx.saved_tensors)
         by_both = torch.empty_like(both)
         arrays = _rows(both), _rows(grad.contiguous()), _rows(by_both)
-        share(len(arrays[0]), lambda first, last, _: compiled.gated_silu_backward(first, last, *arrays))
+        share(len(arrays[0]), lambda first, last, _: rows.gated_silu_backward(first, last, *arrays))
         return by_both

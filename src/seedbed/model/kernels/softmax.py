@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seedbed.model.kernels import compiled
+from seedbed.model.kernels import attending
 from seedbed.model.kernels.ground import apply, array, memory, share, steps, suits
 from seedbed.model.tensors import split
 
-_attention, _attention_backward = cast(Any, compiled.attention), cast(Any, compiled.attention_backward)
+_attention, _attention_backward = cast(Any, attending.attention), cast(Any, attending.attention_backward)
 
 
 def attends(q_BHTD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor) -> bool:
