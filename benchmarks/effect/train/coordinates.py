@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from torch.nn import functional
 
 from seedbed import sample
@@ -210,6 +211,7 @@ def draw(file: Path, checked: list[dict[str, Any]], trained: list[dict[str, Any]
             below.plot(list(found), list(found.values()), "o-", color=colour, label=f"width {width}")
             below.plot(best(trained, rule, width), min(found.values()), "o", color=colour, markersize=10)
         below.set(xscale="log", xlabel="learning rate")
+        below.xaxis.set_minor_formatter(NullFormatter())
         below.legend(frameon=False, fontsize=8)
     axes[0, 0].set_ylabel("mean size of the last block's output")
     axes[1, 0].set_ylabel("loss at the end, nats per byte")
