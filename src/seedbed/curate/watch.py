@@ -203,6 +203,9 @@ def serve(parent: int, pipe_fd: int, shared_fd: int) -> None:
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while pipe.poll(_IDLE_SECONDS):
             function, task = pickle.loads(pipe.recv_bytes())  # noqa: S301  from our own parent
+            import pyarrow
+
+            pyarrow.array([""])  # imports pandas where it is installed: seconds that no page has taken
             pipe.send(("begun", None))
             try:
                 function(task, partial(_tell, pipe), pulse)
