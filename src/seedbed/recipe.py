@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from annotated_types import Ge, Gt, Le
 
@@ -23,6 +23,7 @@ from seedbed.evaluate.contract import Audit, Task
 from seedbed.model.shape import ModelShape
 from seedbed.predict.contract import Law
 from seedbed.select.contract import Scorer, Selector
+from seedbed.select.mixing import Mixer
 from seedbed.tokenize.contract import TokenizerMaker
 from seedbed.train.plan import TrainPlan
 
@@ -35,12 +36,18 @@ class Stage:
         scorer, selector: how documents are chosen.
         budget: tokens to choose, as a multiple of the tokens this stage trains on.
         share: share of the arm's training tokens.
+        mixer: sets each domain's part of the budget; the selector then chooses within each domain. None: over all.
+        domain: what a document's domain is.
+        max_epochs: no document is read more often where a domain is smaller than its part; the rest goes to the others.
     """
 
     scorer: Scorer
     selector: Selector
     budget: Annotated[float, Gt(0)] = 1.0
     share: Annotated[float, Gt(0), Le(1)] = 1.0
+    mixer: Mixer | None = None
+    domain: Literal["source", "language", "site"] = "source"
+    max_epochs: Annotated[float, Gt(0)] = 4.0
 
 
 @dataclasses.dataclass(frozen=True)
