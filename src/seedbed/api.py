@@ -19,7 +19,7 @@ from seedbed.core import arrow, remote, units
 from seedbed.core.artifact import Artifact
 from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.core.parameters import Json
-from seedbed.pipeline import dialects, models, preflight, upkeep, workplace
+from seedbed.pipeline import dialects, models, preflight, probing_tasks, upkeep, workplace
 from seedbed.pipeline import export as exporting
 from seedbed.pipeline import forget as forgetting
 from seedbed.pipeline import verify as verifying
@@ -303,9 +303,9 @@ def compare(
     return cast("dict[str, Json]", index["compare"])
 
 
-def evaluate(model: str | Path, texts: Sequence[str | Path]) -> dict[str, Json]:
-    """Bits per byte of a model folder on files: {"bits_per_byte", "loss_nats_per_token", "tokens", "bytes"}."""
-    return pipeline.evaluate(workplace.local(model), expand(texts), _defaults())
+def evaluate(model: str | Path, texts: Sequence[str | Path] = (), **how: Unpack[probing_tasks.How]) -> dict[str, Json]:
+    """Bits per byte of a model folder on files, and its accuracy on probes: see pipeline.probing_tasks.How."""
+    return probing_tasks.evaluate(model, expand(texts), _defaults(), **how)
 
 
 def fit(runs: str | Path, law: str = "chinchilla", settings: Settings | None = None) -> FittedLaw:

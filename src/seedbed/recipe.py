@@ -67,7 +67,11 @@ class ComparePlan:
         baseline: the arm that all others are compared with.
         ceiling: the clean-label arm, or empty.
         seeds: how often each arm is trained; the seed sets start and order, the same for every arm.
-        equal_cost: also train the baseline longer, by what each method's choosing cost.
+        equal_cost: also train the baseline longer, by what each method's choosing cost; a curve makes that needless.
+        resample: share of pool and target that each seed draws for itself; below 1 methods are fitted anew for every
+            seed, and the intervals tell of chance in the data too.
+        curve: lengths, as multiples of the arms' tokens, to which the baseline is trained as well, each to the end of
+            its own schedule: how many tokens random documents need to reach a loss is read from these.
     """
 
     arms: tuple[Arm, ...]
@@ -75,6 +79,8 @@ class ComparePlan:
     ceiling: str = ""
     seeds: Annotated[int, Ge(1)] = 3
     equal_cost: bool = True
+    resample: Annotated[float, Gt(0), Le(1)] = 1.0
+    curve: tuple[Annotated[float, Gt(0), Le(64)], ...] = ()
 
     def __post_init__(self) -> None:
         """Raises RecipeError for arms that are not there."""

@@ -5,7 +5,7 @@ import pytest
 
 from seedbed.core import arrow
 from seedbed.core.errors import SeedbedError
-from seedbed.evaluate.comparison import compare_arms, speed_up
+from seedbed.evaluate.comparison import compare_arms
 
 BASE = np.array([1.50, 1.52, 1.47, 1.55, 1.49])
 
@@ -132,21 +132,3 @@ def test_tables_that_cannot_be_compared_are_refused(parts, said):
 def test_a_missing_column_is_named():
     with pytest.raises(SeedbedError, match="no column 'arm'"):
         compare_arms(arrow.table({"arms": ["random"]}), "random")
-
-
-def curve(arm, seed, speed):
-    """Power-law learning curves: `speed` times as many tokens give the same loss."""
-    tokens = np.geomspace(1e4, 1e6, 60)
-    return [{"arm": arm, "seed": seed, "tokens": t, "bits_per_byte": 3 * (t * speed) ** -0.1} for t in tokens]
-
-
-@pytest.mark.parametrize("speed", [3.0, 0.5, 1.0])
-def test_speed_up_of_shifted_power_laws_is_their_shift(speed):
-    listed = [row for seed in range(3) for arm, s in (("a", speed), ("b", 1.0)) for row in curve(arm, seed, s)]
-    table = arrow.table({name: [row[name] for row in listed] for name in listed[0]})
-    found = speed_up(table, "a", "b")
-    assert found.factor.value == pytest.approx(speed, rel=0.002)
-    assert found.factor.low <= found.factor.value <= found.factor.high
-    assert f"{speed:.2f} times" in found.sentence
-    with pytest.raises(SeedbedError, match="share no seed"):
-        speed_up(table, "a", "c")

@@ -195,16 +195,25 @@ def compare(folder: Folder, budget_tokens: Budget,
 
 @app.command()
 def evaluate(model: Annotated[str, typer.Argument(help="A model folder: config.json and weights.")],
-             text: Annotated[list[str], typer.Option("--text", help="A file of text. May be repeated.")],
+             text: Annotated[Optional[list[str]], typer.Option("--text", help="A file of text. May be repeated.")] = None,  # noqa: E501, UP045
+             probe: Annotated[Optional[list[str]], typer.Option("--probe", help="Items as JSON Lines: a file, folder or zip. May be repeated.")] = None,  # noqa: E501, UP045
+             task: Annotated[str, typer.Option(help="The probes' task; by default what their fields tell.")] = "",
+             ngrams: Annotated[Optional[list[str]], typer.Option("--ngrams", help="Text of an n-gram baseline, such as the pool.")] = None,  # noqa: E501, UP045
              as_json: AsJson = False) -> None:  # fmt: skip
-    """Bits per byte of a model folder on held-out files."""
+    """Bits per byte of a model folder on held-out files; accuracy on probes, beside baselines."""
     from seedbed import api
 
-    result = api.evaluate(model, text)
+    result = api.evaluate(model, text or (), probes=probe or (), task=task, ngrams=ngrams or ())
     if as_json:
         print(json.dumps(result))
-    else:
+        return
+    from seedbed.pipeline.probing_tasks import tables
+
+    probes = cast("dict[str, Any]", result.pop("probes", {}))
+    if result:
         show_table("", ["", ""], [[name, value] for name, value in result.items()])
+    for table in tables(probes):
+        show_table(*table)
 
 
 @predict.command("fit")

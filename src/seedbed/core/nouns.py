@@ -183,6 +183,18 @@ class DocumentBatch:
             self._derived[function] = function(self)
         return cast(T, self._derived[function])
 
+    def some(self, rows: npt.NDArray[np.int64]) -> DocumentBatch:
+        """The documents at `rows`, in that order."""
+        table = arrow.take(self.rows, rows)
+        if self._token_ids is None:
+            return DocumentBatch(table)
+        ids, offsets = self._token_ids
+        size_N = np.diff(offsets)[rows]
+        end_N = np.cumsum(size_N)
+        shift_N: npt.NDArray[np.int64] = offsets[:-1][rows] - (end_N - size_N)
+        place = np.repeat(shift_N, size_N) + np.arange(int(size_N.sum()))
+        return DocumentBatch(table, (ids[place], np.concatenate([[0], end_N]).astype(np.int64)))
+
     def one(self, row: int) -> DocumentBatch:
         """One document alone."""
         tokens = None

@@ -4,26 +4,24 @@ A table of results has a row for each (arm, seed, domain): bits_per_byte, tokens
 seconds_select. Arms that share a seed share start and data order, so their difference is taken seed by seed; lower is
 better. A baseline trained longer, until its FLOP equal an arm's training plus selection, is named `<baseline>@<arm>`;
 the arm is compared with it as well. Intervals are 95 % each: among twenty arms without any effect, one will stand out.
+Where the baseline was trained at several lengths instead, see `speed_up` and `summary`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from typing import Any, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from seedbed.core.errors import SeedbedError, did_you_mean
 from seedbed.core.parameters import Json
+from seedbed.evaluate.rows import COLUMNS, Row, read_rows
 from seedbed.stats.intervals import Interval, mean_interval, paired_interval
 
-FloatArray = npt.NDArray[np.float64]
 Terms: TypeAlias = Literal["equal tokens", "equal total cost"]
 
-COLUMNS = ("arm", "seed", "domain", "bits_per_byte", "tokens", "flops_train", "flops_select", "seconds_select")
 CONFIRMED_SEEDS = 5
 """With fewer, a result is called indicative."""
 TOKENS_SLACK, COST_SLACK = 0.02, 0.05
@@ -130,7 +128,7 @@ class Comparison:
 
 def compare_arms(results: pa.Table, baseline: str, level: float = 0.95) -> Comparison:
     """Compare every arm with the baseline. Raises SeedbedError for missing columns, doubled rows or no shared seed."""
-    rows = _read(results)
+    rows = read_rows(results)
     arms = list(dict.fromkeys(row.arm for row in rows))
     if baseline not in arms:
         raise SeedbedError("results", f"there is no arm {baseline!r} to compare with", did_you_mean(baseline, arms))
@@ -150,52 +148,18 @@ def compare_arms(results: pa.Table, baseline: str, level: float = 0.95) -> Compa
     return Comparison(baseline, tuple(averages), tuple(differences), tuple(dict.fromkeys(notes)))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Row:
-    arm: str
-    seed: int
-    domain: str
-    bits_per_byte: float
-    tokens: float
-    flops_train: float
-    flops_select: float
-    seconds_select: float
-
-    @property
-    def flops(self) -> float:
-        return self.flops_train + self.flops_select
-
-
-def _read(results: pa.Table) -> list[_Row]:
-    for name in COLUMNS:
-        if name not in results.column_names:
-            raise SeedbedError("results", f"there is no column {name!r}", did_you_mean(name, results.column_names))
-    rows = [_Row(**{name: cells[name] for name in COLUMNS}) for cells in cast(Any, results).to_pylist()]
-    seen: set[tuple[str, int, str]] = set()
-    for number, row in enumerate(rows, 1):
-        key = (row.arm, row.seed, row.domain)
-        if key in seen:
-            raise SeedbedError(f"results, row {number}", f"arm {row.arm}, seed {row.seed}, {row.domain} is there twice")
-        if not all(math.isfinite(value) for value in (row.bits_per_byte, row.tokens, row.flops)):
-            raise SeedbedError(
-                f"results, row {number}", f"arm {row.arm}, seed {row.seed} has a number that is not finite"
-            )
-        seen.add(key)
-    return rows
-
-
-def _domains(rows: list[_Row], arm: str) -> list[str]:
+def _domains(rows: list[Row], arm: str) -> list[str]:
     return list(dict.fromkeys(row.domain for row in rows if row.arm == arm))
 
 
-def _average(rows: list[_Row], arm: str, domain: str, level: float) -> ArmSummary:
+def _average(rows: list[Row], arm: str, domain: str, level: float) -> ArmSummary:
     own = [row for row in rows if (row.arm, row.domain) == (arm, domain)]
     means = {name: float(np.mean([getattr(row, name) for row in own])) for name in COLUMNS[4:]}
     return ArmSummary(arm, domain, mean_interval(np.array([row.bits_per_byte for row in own]), level), **means)
 
 
 def _against(
-    rows: list[_Row], arm: str, opponent: str, terms: Terms, level: float, notes: list[str]
+    rows: list[Row], arm: str, opponent: str, terms: Terms, level: float, notes: list[str]
 ) -> list[Difference]:
     """The differences on every domain the arm was evaluated on."""
     found: list[Difference] = []
@@ -247,65 +211,3 @@ def _terms(d: Difference) -> str:
         return f"at {d.terms}"
     what, ratio = ("tokens", d.tokens_ratio) if d.terms == "equal tokens" else ("total cost", d.flops_ratio)
     return f"at unequal {what} ({ratio:.3g} times {d.opponent}'s)"
-
-
-@dataclasses.dataclass(frozen=True)
-class SpeedUp:
-    """How many times fewer tokens an arm needs to reach the loss that the weaker of the two ends at.
-
-    Args:
-        arm, baseline: names.
-        factor: geometric mean over seeds with its interval; above 1 the arm is faster.
-    """
-
-    arm: str
-    baseline: str
-    factor: Interval
-
-    @property
-    def sentence(self) -> str:
-        """In plain words."""
-        low, high = self.factor.low, self.factor.high
-        bounds = f"{low:.2f} to {high:.2f}" if low is not None and high is not None else "no interval"
-        n = self.factor.n
-        return (
-            f"{self.arm} needs {self.factor.value:.2f} times fewer tokens than {self.baseline} ({bounds}, {n} seeds)."
-        )
-
-
-def speed_up(curves: pa.Table, arm: str, baseline: str, level: float = 0.95) -> SpeedUp:
-    """From learning curves on one domain: columns arm, seed, tokens, bits_per_byte.
-
-    Losses part-way through a decaying learning rate are above those of a run that was made that short, so a factor
-    far from 1 is an upper bound. Raises SeedbedError where the two share no seed.
-    """
-    rows = cast("list[dict[str, Any]]", cast(Any, curves).to_pylist())
-    sides: list[dict[int, list[tuple[float, float]]]] = []
-    for name in (arm, baseline):
-        points: dict[int, list[tuple[float, float]]] = {}
-        for row in rows:
-            if row["arm"] == name:
-                points.setdefault(row["seed"], []).append((row["tokens"], row["bits_per_byte"]))
-        sides.append(points)
-    seeds = sorted(sides[0].keys() & sides[1].keys())
-    if not seeds:
-        raise SeedbedError("curves", f"{arm} and {baseline} share no seed")
-    logs = [_log_speed_up(np.array(sorted(sides[0][s])), np.array(sorted(sides[1][s]))) for s in seeds]
-    inner = mean_interval(np.array(logs), level)
-    low, high = (None if bound is None else math.exp(bound) for bound in (inner.low, inner.high))
-    return SpeedUp(arm, baseline, Interval(math.exp(inner.value), low, high, level, inner.n))
-
-
-def _log_speed_up(ours_P2: FloatArray, theirs_P2: FloatArray) -> float:
-    goal = max(float(ours_P2[-1, 1]), float(theirs_P2[-1, 1]))
-    return _log_tokens_to(theirs_P2, goal) - _log_tokens_to(ours_P2, goal)
-
-
-def _log_tokens_to(curve_P2: FloatArray, goal: float) -> float:
-    """ln of the tokens at which the curve first reaches the goal, straight in (ln tokens, loss) between points."""
-    at = int(np.argmax(curve_P2[:, 1] <= goal))
-    if at == 0:
-        return math.log(curve_P2[0, 0])
-    (before, above), (after, below) = curve_P2[at - 1], curve_P2[at]
-    part = (above - goal) / (above - below)
-    return math.log(before) + part * (math.log(after) - math.log(before))

@@ -1,32 +1,36 @@
-"""A model as others ask it questions: losses of tokenised documents, log-likelihoods of texts. It counts its own FLOP.
+"""A model as others ask it questions: losses of documents, log-likelihoods of texts and of what follows a text.
 
 A document is scored alone: its first token is conditioned on an end-of-text token, as it was in training, where every
 document follows the end of another. A document longer than the context is cut into consecutive windows that overlap by
 the one token that is only read, so every token is scored exactly once. Windows are padded to a few widths and scored in
-batches of a few shapes; what is to the right of a token, padding included, cannot reach it.
+batches of a few shapes; what is to the right of a token, padding included, cannot reach it. FLOP are counted.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from seedbed.core.cost import Cost
 from seedbed.core.errors import SeedbedError
 from seedbed.core.nouns import DocumentBatch
 from seedbed.model import counts
-from seedbed.model.cross_entropy import linear_cross_entropy
+from seedbed.model.cross_entropy import linear_cross_entropy, tokens_at_a_time
+from seedbed.model.kernels.products import product
 from seedbed.model.runtime import Runtime, prepare
 from seedbed.model.tensors import from_numpy
 from seedbed.model.transformer import Decoder
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 BATCH_TOKENS = 2048
 """Positions scored at a time, padding included."""
@@ -69,25 +73,49 @@ class LanguageModel:
 
     def log_likelihoods(self, documents: DocumentBatch) -> tuple[FloatArray, IntArray]:
         """(log_likelihood_nats_N, n_tokens_N) of each text, end-of-text not counted; (0, 0) for an empty text."""
-        if self._tokenizer is None:
-            raise SeedbedError("language_model", "texts cannot be scored without the model's tokenizer")
-        pieces = [self._encode(text) for text in documents.texts()]
-        offsets = np.zeros(len(pieces) + 1, np.int64)
-        np.cumsum([len(piece) for piece in pieces], out=offsets[1:])
-        flat = np.concatenate([np.zeros(0, np.int64), *pieces])
+        flat, offsets = _joined([self._encode(text) for text in documents.texts()])
         total_N, count_N = self._totals(flat, offsets)
         return 0.0 - total_N, count_N
 
+    def continuation_log_likelihoods(
+        self, contexts: Sequence[str], continuations: Sequence[str]
+    ) -> tuple[FloatArray, IntArray, BoolArray]:
+        """(log_likelihood_nats_N, n_tokens_N, greedy_N) of each continuation, given the context in front of it.
+
+        Context and continuation are tokenised together and parted as lm-evaluation-harness does: blanks that end the
+        context go to the continuation, and what lies behind as many tokens as the context has alone is the
+        continuation. An empty context is the end of another text. A context too long loses its beginning; a longer
+        continuation is read in windows. greedy_N: whether each of its tokens is the likeliest one.
+        """
+        pairs = [self._encode_pair(*pair) for pair in zip(contexts, continuations, strict=True)]
+        pieces, count_N = [ids for ids, _ in pairs], np.array([count for _, count in pairs], np.int64)
+        before_N = np.array([piece[0] for piece in pieces], np.int64)
+        flat, offsets = _joined([piece[1:] for piece in pieces])
+        place = np.arange(len(flat)) - np.repeat(offsets[1:], np.diff(offsets))
+        asked = place >= -np.repeat(count_N, np.diff(offsets))
+        losses, hits = self._losses(flat, offsets, before_N, asked)
+        row = np.repeat(np.arange(len(pieces)), np.diff(offsets))[asked]
+        total_N = np.bincount(row, losses[asked], len(pieces)).astype(np.float64)
+        missed_N = np.bincount(row[~hits[asked]], minlength=len(pieces))
+        return 0.0 - total_N, count_N, np.equal(missed_N, 0)
+
     def token_losses(self, ids: npt.NDArray[np.integer[Any]], offsets: IntArray) -> npt.NDArray[np.float32]:
         """Nats of every token of the documents ids[offsets[i]:offsets[i+1]], in their order."""
+        return self._losses(ids, offsets, np.full(len(offsets) - 1, self._end_of_text), None)[0]
+
+    def _losses(
+        self, ids: npt.NDArray[np.integer[Any]], offsets: IntArray, before_N: IntArray, asked: BoolArray | None
+    ) -> tuple[npt.NDArray[np.float32], BoolArray]:
+        """Nats of every token, behind the token `before` of its document; and of those asked, which are likeliest."""
         begun = time.perf_counter()
         prepare(self._runtime)
         losses = np.zeros(int(offsets[-1] - offsets[0]), np.float32)
+        hits = np.zeros(len(losses), np.bool_)
         vocabulary = self._decoder.shape.vocab_size
         if len(losses) and not 0 <= int(ids.min()) <= int(ids.max()) < vocabulary:
             what = f"token ids run from {ids.min()} to {ids.max()}, the model knows {vocabulary}"
             raise SeedbedError("language_model", what, "Score documents with the tokenizer the model was trained with.")
-        begin_W, length_W, first_W = _windows(offsets, self._decoder.shape.context)
+        begin_W, length_W, before_W = _windows(ids, offsets, before_N, self._decoder.shape.context)
         width_W = _widths(length_W, self._decoder.shape.context)
         flops = 0.0
         for width in np.unique(width_W):
@@ -95,11 +123,18 @@ class LanguageModel:
             most = max(1, BATCH_TOKENS // int(width))
             for at in range(0, len(rows), most):
                 batch = rows[at : at + most]
-                flops += self._score(
-                    ids, losses, offsets[0], begin_W[batch], length_W[batch], first_W[batch], int(width)
-                )
+                place_BT, scored_BT = _places(begin_W[batch], length_W[batch], int(width))
+                targets_BT = np.where(scored_BT, ids[np.where(scored_BT, place_BT, 0)], self._end_of_text)
+                place = place_BT[scored_BT] - offsets[0]
+                asked_BT = np.zeros_like(scored_BT)
+                if asked is not None:
+                    asked_BT[scored_BT] = asked[place]
+                loss_BT, hit = self._score(before_W[batch], targets_BT.astype(np.int64), asked_BT)
+                losses[place] = loss_BT[scored_BT]
+                hits[(place_BT - offsets[0])[asked_BT]] = hit
+                flops += self._flops(len(batch), int(width), int(asked_BT.sum()))
         self._cost += Cost(flops_forward=flops, seconds=time.perf_counter() - begun)
-        return losses
+        return losses, hits
 
     def _totals(self, ids: npt.NDArray[np.integer[Any]], offsets: IntArray) -> tuple[FloatArray, IntArray]:
         """(total nats, tokens) of each document."""
@@ -112,45 +147,86 @@ class LanguageModel:
         return total_N, count_N
 
     def _encode(self, text: str) -> IntArray:
+        if self._tokenizer is None:
+            raise SeedbedError("language_model", "texts cannot be scored without the model's tokenizer")
         return np.asarray(self._tokenizer.encode(text, add_special_tokens=False).ids, np.int64)
 
+    def _encode_pair(self, context: str, continuation: str) -> tuple[IntArray, int]:
+        """(token ids that fit the model, how many of the last are the continuation); the first is only read."""
+        bare = context.rstrip()
+        continuation = context[len(bare) :] + continuation
+        front, whole = self._encode(bare), self._encode(bare + continuation)
+        rest = whole[len(front) :]
+        if continuation and not len(rest):
+            rest = self._encode(continuation)  # it melted into the context's last token
+        if not len(front):
+            front = np.array([self._end_of_text], np.int64)
+        room = max(1, self._decoder.shape.context + 1 - len(rest))
+        return np.concatenate([front[-room:], rest]), len(rest)
+
     def _score(
-        self,
-        ids: npt.NDArray[np.integer[Any]],
-        losses: npt.NDArray[np.float32],
-        origin: np.int64,
-        begin_B: IntArray,
-        length_B: IntArray,
-        first_B: npt.NDArray[np.bool_],
-        width: int,
-    ) -> float:
-        """Score the windows of one batch into `losses`; returns the FLOP spent."""
-        rows = 1 << (len(begin_B) - 1).bit_length()  # a power of two: few shapes, each with its own fixed arithmetic
-        column_T = np.arange(width)
-        scored_BT = column_T < length_B[:, None]
-        position_BT = np.where(scored_BT, begin_B[:, None] + column_T, 0)
-        targets = np.full((rows, width), self._end_of_text, np.int64)
-        targets[: len(begin_B)][scored_BT] = ids[position_BT[scored_BT]]
+        self, before_B: IntArray, targets_BT: IntArray, asked_BT: BoolArray
+    ) -> tuple[npt.NDArray[np.float32], BoolArray]:
+        """Nats of all targets, and whether those asked are the likeliest tokens where they stand."""
+        rows = _padded(len(before_B))
+        targets = np.full((rows, targets_BT.shape[1]), self._end_of_text, np.int64)
+        targets[: len(before_B)] = targets_BT
         inputs = np.full_like(targets, self._end_of_text)
         inputs[:, 1:] = targets[:, :-1]
-        inputs[: len(begin_B), 0] = np.where(first_B, self._end_of_text, ids[np.maximum(begin_B - 1, 0)])
+        inputs[: len(before_B), 0] = before_B
         device = self._runtime.torch_device
         with torch.inference_mode(), self._runtime.autocast():
             hidden = self._decoder.hidden(from_numpy(inputs).to(device))
             loss = linear_cross_entropy(hidden, self._decoder.head_weight, from_numpy(targets).to(device))
-        losses[position_BT[scored_BT] - origin] = loss.cpu().numpy()[: len(begin_B)][scored_BT]
-        return counts.forward_flops(self._decoder.shape, rows, width)
+            best = _likeliest(hidden[: len(before_B)][from_numpy(asked_BT).to(device)], self._decoder.head_weight)
+        return loss.cpu().numpy()[: len(before_B)], best.cpu().numpy() == targets_BT[asked_BT]
+
+    def _flops(self, rows: int, width: int, asked: int) -> float:
+        """FLOP of one batch; the head is asked a second time for the likeliest tokens."""
+        shape = self._decoder.shape
+        return counts.forward_flops(shape, _padded(rows), width) + 2.0 * asked * shape.d_model * shape.vocab_size
 
 
-def _windows(offsets: IntArray, context: int) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
-    """Windows of at most `context` tokens: (first token, length, whether it begins its document)."""
+def _likeliest(hidden_NC: Tensor, weight_VC: Tensor) -> Tensor:
+    """The token of the highest logit at each position."""
+    best_N = torch.empty(len(hidden_NC), dtype=torch.int64, device=hidden_NC.device)
+    step = tokens_at_a_time(len(weight_VC))
+    with torch.autocast(hidden_NC.device.type, enabled=False):
+        for at in range(0, len(hidden_NC), step):
+            best_N[at : at + step] = product(hidden_NC[at : at + step].float(), weight_VC.float()).argmax(-1)
+    return best_N
+
+
+def _padded(rows: int) -> int:
+    """A power of two: few shapes, each with its own fixed arithmetic."""
+    return 1 << (rows - 1).bit_length()
+
+
+def _joined(pieces: list[IntArray]) -> tuple[IntArray, IntArray]:
+    """(flat ids, offsets)."""
+    offsets = np.zeros(len(pieces) + 1, np.int64)
+    np.cumsum([len(piece) for piece in pieces], out=offsets[1:])
+    return np.concatenate([np.zeros(0, np.int64), *pieces]), offsets
+
+
+def _windows(
+    ids: npt.NDArray[np.integer[Any]], offsets: IntArray, before_N: IntArray, context: int
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Windows of at most `context` tokens: (first token, length, the token id that is only read before it)."""
     size_N = np.diff(offsets)
     windows_N = -(-size_N // context)
     document_W = np.repeat(np.arange(len(size_N)), windows_N)
     ordinal_W = np.arange(len(document_W)) - np.repeat(np.cumsum(windows_N) - windows_N, windows_N)
     begin_W = offsets[:-1][document_W] + ordinal_W * context
     length_W = np.minimum(offsets[1:][document_W] - begin_W, context)
-    return begin_W, length_W, ordinal_W == 0
+    before_W = np.where(ordinal_W == 0, before_N[document_W], ids[np.maximum(begin_W - 1, 0)]).astype(np.int64)
+    return begin_W, length_W, before_W
+
+
+def _places(begin_B: IntArray, length_B: IntArray, width: int) -> tuple[IntArray, BoolArray]:
+    """Where each position of padded windows reads its token, and whether it is one of the window's."""
+    column_T = np.arange(width)
+    return begin_B[:, None] + column_T, column_T < length_B[:, None]
 
 
 def _widths(length_W: IntArray, context: int) -> IntArray:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from seedbed.core.artifact import Artifact
     from seedbed.curate.reading import Part
     from seedbed.curate.run import Curated
-    from seedbed.pipeline.choose import Material
+    from seedbed.pipeline.material import Material
     from seedbed.recipe import Recipe, Stage
 
 
@@ -81,14 +81,14 @@ def _run_sections(place: Workplace, recipe: Recipe) -> None:
 def _material(place: Workplace, recipe: Recipe) -> Material:
     """What arms choose from and train with, of a folder that is curated."""
     from seedbed.pipeline import data, workplace
-    from seedbed.pipeline.choose import Material
+    from seedbed.pipeline.material import Material
 
     assert recipe.tokenizer is not None
     assert recipe.train is not None
     tokenizer, pool = data.tokenize_into(place, recipe.tokenizer, workplace.curated_at(place.out).kept)
     target = data.target_pool(place, recipe, tokenizer) if recipe.target else None
     shape = dataclasses.replace(recipe.train.shape, vocab_size=cast(int, tokenizer.about["vocab_size"]))
-    return Material(pool, target, tokenizer, dataclasses.replace(recipe.train, shape=shape))
+    return Material(pool, target, tokenizer, dataclasses.replace(recipe.train, shape=shape), recipe.curate)
 
 
 def curate(
@@ -159,16 +159,13 @@ def select(
     recipe: Recipe, out: str | Path, stage: Stage, *, budget_tokens: int, seed: int = 0, workers: int = 1
 ) -> Artifact:
     """Weights of one way to choose, on a folder that is curated."""
-    from seedbed.pipeline import choose, workplace
+    from seedbed.pipeline import arms, workplace
 
     workplace.check_there("--target", recipe.target)
     with Workplace.open(out, workers) as place:
         place.remember_recipe(recipe)
         material = _material(place, recipe)
-        models = choose.trained_models(place, material, [stage.scorer])
-        weights = choose.weights_of(
-            place, material, stage.scorer, stage.selector, budget_tokens, seed=seed, models=models, current=None
-        )
+        weights = arms.weights_of_stage(place, material, stage, budget_tokens, seed=seed)
         place.remember_made("selected", weights)
     return weights
 

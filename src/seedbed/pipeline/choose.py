@@ -4,180 +4,118 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from seedbed.core import arrow
-from seedbed.core.artifact import Artifact, Draft, Request
+from seedbed.core.artifact import Artifact, Draft, Request, Store
 from seedbed.core.cost import Cost
 from seedbed.core.errors import SeedbedError
-from seedbed.core.nouns import DocumentBatch, signals_schema
+from seedbed.core.nouns import signals_schema
 from seedbed.core.parameters import Json
-from seedbed.engine.contract import Tick
-from seedbed.model.shape import ModelShape
-from seedbed.pipeline.models import open_model
-from seedbed.pipeline.training import RunTask, run_all
+from seedbed.engine.contract import Engine, Tick
+from seedbed.pipeline.auxiliary import Models, wanted
+from seedbed.pipeline.material import Material, column_of, whole_table
+from seedbed.pipeline.services import given_to, services_of
 from seedbed.pipeline.workplace import Workplace
 from seedbed.select.contract import (
     CurrentModel,
     FittedScorer,
-    Given,
-    LossModel,
-    PoolText,
+    GivenModel,
+    Gradients,
+    Probe,
     Scorer,
     Selector,
+    Service,
     TargetText,
-    TrainedModel,
+    Texts,
 )
 from seedbed.select.run import choose, score_shard
-from seedbed.select.scorers.constant import Constant
-from seedbed.select.selectors.gumbel_top_k import GumbelTopK
-from seedbed.tokenize.run import Pool
-from seedbed.train.plan import TrainPlan
+
+COSTS = ("flops_select", "flops_auxiliary", "auxiliary_params", "calls")
+"""What Signals and Weights tell of the cost of choosing."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Material:
-    """What arms choose from and train with.
+class Scoring:
+    """One scorer over one pool, ready to be done in any process.
 
     Args:
-        pool, target: documents with tokens; no target where the recipe names none.
-        tokenizer: the Tokenizer artifact.
-        plan: how the arms are trained; its shape has the tokenizer's vocabulary.
+        root: the output folder.
+        material: pool and target.
+        scorer: the method.
+        models: name -> trained Run.
+        texts: name -> further text, read and tokenised.
+        current: the arm's own model as the last stage left it.
     """
 
-    pool: Pool
-    target: Pool | None
-    tokenizer: Artifact
-    plan: TrainPlan
+    root: Path
+    material: Material
+    scorer: Scorer
+    models: Mapping[str, Artifact]
+    texts: Mapping[str, Any]
+    current: Artifact | None
 
-    def task(self, place: Workplace, label: str, seed: int, plan: TrainPlan, weights: Artifact | None) -> RunTask:
-        """A training run on the pool."""
-        return RunTask(
-            label=label,
-            plan=plan,
-            seed=seed,
-            documents=self.pool.documents.path,
-            tokens=self.pool.tokens.path,
-            weights=weights.path if weights else None,
-            tokenizer=self.tokenizer.path,
-            root=place.out,
-        )
-
-
-def trained_models(place: Workplace, material: Material, scorers: Iterable[Scorer]) -> dict[TrainedModel, Artifact]:
-    """Every model that any of the scorers needs, each trained once; those that start from another come after it."""
-    made: dict[TrainedModel, Artifact] = {}
-    for scorer in scorers:
-        needs = [need for need in scorer.needs() if isinstance(need, TrainedModel)]
+    @property
+    def request(self) -> Request:
+        """The Signals it makes."""
+        needs = self.scorer.needs()
+        parents = {"tokens": self.material.pool.fingerprint}
+        parents.update({f"model {name}": artifact.fingerprint for name, artifact in self.models.items()})
+        parents.update({f"text {name}": pool.fingerprint for name, pool in self.texts.items()})
+        if any(isinstance(need, TargetText) for need in needs):
+            parents["target"] = self.material.the_target.fingerprint
+        if any(isinstance(need, CurrentModel | Probe | Gradients) for need in needs):
+            assert self.current is not None
+            parents["current"] = self.current.fingerprint
+        identity = self.scorer.identity()
         for need in needs:
-            if need not in made:
-                parent = next((made[other] for other in needs if other.name == need.init and other in made), None)
-                if need.init and parent is None:
-                    raise SeedbedError(
-                        scorer.path(), f"the model {need.name!r} starts from {need.init!r}, not needed before it"
-                    )
-                made[need] = _train_need(place, material, need, parent)
-    return made
+            if isinstance(need, GivenModel):
+                from seedbed.pipeline.losses import model_key
 
+                parents[f"model {need.name}"] = model_key(Path(need.folder))
+        return Request("Signals", self.scorer.name(), identity, parents)
 
-def _train_need(place: Workplace, material: Material, need: TrainedModel, parent: Artifact | None) -> Artifact:
-    plan = dataclasses.replace(
-        material.plan,
-        shape=scaled(material.plan.shape, need.shape),
-        tokens=need.tokens,
-        learning_rate=need.learning_rate,
-    )
-    label = f"auxiliary-{need.name}"
-    if need.on == "target":
-        target = _target(material)
-        task = dataclasses.replace(material.task(place, label, 0, plan, None), documents=target.documents.path)
-        task = dataclasses.replace(task, tokens=target.tokens.path)
-    else:
-        sample = weights_of(place, material, Constant(), GumbelTopK(), need.tokens, seed=0, models={}, current=None)
-        task = material.task(place, label, 0, plan, sample)
-    if parent is not None:
-        task = dataclasses.replace(task, init=parent.path)
-    return run_all([task], place.store, place.engine, f"train {label}")[label]
+    def make(self, store: Store, engine: Engine | None, tick: Tick = lambda _: None) -> Artifact:
+        """Fit and score, shards side by side where an engine is given."""
+        return store.make(self.request, lambda draft: self._fill(draft, store, engine, tick))
 
-
-def scaled(shape: ModelShape, factor: float) -> ModelShape:
-    """The shape with width and depth times `factor`; heads keep their width."""
-    heads = max(1, round(shape.n_heads * factor))
-    kv_heads = None if shape.n_kv_heads is None else max(1, min(heads, round(shape.n_kv_heads * factor)))
-    width = heads * shape.head_width if shape.head_dim is None else max(2, round(shape.d_model * factor))
-    layers = max(1, round(shape.n_layers * factor))
-    d_ff = None if shape.d_ff is None else max(16, round(shape.d_ff * factor / 16) * 16)
-    return dataclasses.replace(shape, n_heads=heads, n_kv_heads=kv_heads, d_model=width, n_layers=layers, d_ff=d_ff)
-
-
-def _target(material: Material) -> Pool:
-    if material.target is None:
-        raise SeedbedError("target", "a method asks for target text and the recipe names none", "Give `target` files.")
-    return material.target
-
-
-def scores_of(
-    place: Workplace,
-    material: Material,
-    scorer: Scorer,
-    models: Mapping[TrainedModel, Artifact],
-    current: Artifact | None,
-) -> Artifact:
-    """Signals of a scorer over the pool, with its whole cost in `about`: models trained, fitting, scoring."""
-    mine = {need.name: models[need] for need in scorer.needs() if isinstance(need, TrainedModel)}
-    for need in scorer.needs():
-        if isinstance(need, CurrentModel):
-            if current is None:
-                raise SeedbedError(scorer.path(), "asks for the model of the stage before, and this is the first stage")
-            mine[need.name] = current
-    parents = {"tokens": material.pool.tokens.fingerprint}
-    parents.update({f"model {name}": artifact.fingerprint for name, artifact in mine.items()})
-    if any(isinstance(need, TargetText) for need in scorer.needs()):
-        parents["target"] = _target(material).tokens.fingerprint
-    trained = sum(cast(float, a.about["flops_train"]) for n, a in mine.items() if n in {m.name for m in models})
-
-    def fill(draft: Draft) -> dict[str, Json]:
-        start = time.process_time()
-        given = _given(scorer, material, mine)
-        fitted = scorer.fit(given)
-        fitting = time.process_time() - start
-        names = material.pool.shard_names()
-        folders = (material.pool.documents.path, material.pool.tokens.path)
-        models = tuple(given.models.values())
-        work = [ScoreTask(name, *folders, scorer, fitted, models, draft) for name in names]
-        n, label = material.pool.documents.rows, f"score {scorer.name()}"
-        costs = place.engine.run(score_one, work, label=label, total=n, unit="documents")
-        whole = sum(costs, Cost(flops_auxiliary=trained, seconds=fitting))
-        place.store.log(draft.request.folder, cpu_seconds=whole.seconds)
-        return {"flops_select": whole.flops, "flops_auxiliary": trained}
-
-    return place.store.make(Request("Signals", scorer.name(), scorer.identity(), parents), fill)
-
-
-def _given(scorer: Scorer, material: Material, models: Mapping[str, Artifact]) -> Given:
-    needs = scorer.needs()
-    target: Iterable[DocumentBatch] = _target(material) if any(isinstance(n, TargetText) for n in needs) else ()
-    pool: Iterable[DocumentBatch] = material.pool if any(isinstance(n, PoolText) for n in needs) else ()
-    opened: dict[str, LossModel] = {}
-    for name, artifact in models.items():
-        opened[name] = open_model(artifact.path)
-    return Given(target=target, pool=pool, models=opened)
+    def _fill(self, draft: Draft, store: Store, engine: Engine | None, tick: Tick) -> dict[str, Json]:
+        begun = time.process_time()
+        given = given_to(self)
+        fitted = self.scorer.fit(given)
+        services = services_of(given)
+        fitting = dataclasses.replace(sum((service.cost for service in services), Cost()), seconds=0.0)
+        pool = self.material.pool
+        work = [ScoreTask(name, self.material, self.scorer, fitted, services, draft) for name in pool.shard_names()]
+        fit_seconds = time.process_time() - begun
+        if engine is None:
+            costs = [score_one(task, tick) for task in work]
+        else:
+            label, total = f"score {self.scorer.name()}", len(pool.rows())
+            costs = engine.run(score_one, work, label=label, total=total, unit="documents")
+        trained = sum(cast(float, artifact.about["flops_train"]) for artifact in self.models.values())
+        whole = sum(costs, Cost(flops_auxiliary=trained, seconds=fit_seconds)) + fitting
+        store.log(draft.request.folder, cpu_seconds=whole.seconds)
+        told = cast("dict[str, Json]", dict(getattr(fitted, "told", {})))
+        params = max((cast(int, artifact.about["params"]) for artifact in self.models.values()), default=0)
+        cost: dict[str, Json] = {"flops_select": whole.flops, "flops_auxiliary": trained, "auxiliary_params": params}
+        return {**cost, "calls": whole.calls, "told": told}
 
 
 @dataclasses.dataclass(frozen=True)
 class ScoreTask:
-    """Score one shard of the pool; `models` are those that `fitted` asks, so that what they cost can be counted."""
+    """Score one shard of the pool; `services` are those that `fitted` asks, so that what they cost can be counted."""
 
     name: str
-    documents: Path
-    tokens: Path
+    material: Material
     scorer: Scorer
     fitted: FittedScorer
-    models: tuple[LossModel, ...]
+    services: tuple[Service, ...]
     draft: Draft
 
 
@@ -186,12 +124,12 @@ def score_one(task: ScoreTask, tick: Tick) -> Cost:
     name = f"part-{task.name}.parquet"
     note = task.draft.receipt(name)
     if note is None:
-        start, before = time.process_time(), _asked(task.models)
+        start, before = time.process_time(), _asked(task.services)
         tables: list[Any] = []
-        for batch in Pool(Artifact(task.documents), Artifact(task.tokens)).shard(task.name):
+        for batch in task.material.pool.shard(task.name):
             tables.append(score_shard(task.fitted, batch))
             tick(len(batch))
-        flops = _asked(task.models) - before
+        flops = _asked(task.services) - before
         seconds = round(time.process_time() - start, 2)
         table = arrow.concat(tables, signals_schema(task.scorer.signals))
         note = task.draft.write_table(name, table, {"flops": flops, "seconds": seconds})
@@ -199,8 +137,38 @@ def score_one(task: ScoreTask, tick: Tick) -> Cost:
     return Cost(flops_forward=told["flops"], seconds=told["seconds"])
 
 
-def _asked(models: Sequence[LossModel]) -> float:
-    return sum(model.cost.flops for model in models)
+def _asked(services: Sequence[Service]) -> float:
+    return sum(service.cost.flops for service in services)
+
+
+def scoring(
+    place: Workplace, material: Material, scorer: Scorer, models: Models | None = None, current: Artifact | None = None
+) -> Scoring:
+    """A scorer with all it needs. Raises SeedbedError where it asks for the arm's own model and there is none."""
+    needs = scorer.needs()
+    texts = {need.name: material.texts(place, need.files) for need in needs if isinstance(need, Texts)}
+    if current is None and any(isinstance(need, CurrentModel | Probe | Gradients) for need in needs):
+        what = "asks the model that is being trained, and none is given"
+        raise SeedbedError(scorer.path(), what, "Use it in an arm of a comparison.")
+    mine = {name: (models or {})[want] for name, want in wanted(scorer).items()}
+    return Scoring(place.out, material, scorer, mine, texts, current)
+
+
+def score_all(place: Workplace, jobs: Sequence[Scoring]) -> list[Artifact]:
+    """Signals of every job. One alone spreads its shards over the engine; several are done side by side."""
+    requests = [job.request for job in jobs]
+    missing = {r.folder: job for r, job in zip(requests, jobs, strict=True) if place.store.find(r) is None}
+    if len(missing) == 1:
+        next(iter(missing.values())).make(place.store, place.engine)
+    elif missing:
+        total = sum(len(job.material.pool.rows()) for job in missing.values())
+        work = list(missing.values())
+        place.engine.run(_score_whole, work, label=f"score {len(work)} times", total=total, unit="documents")
+    return [cast(Artifact, place.store.find(request)) for request in requests]
+
+
+def _score_whole(job: Scoring, tick: Tick) -> None:
+    job.make(Store(job.root), None, tick)
 
 
 def weights_of(
@@ -211,28 +179,56 @@ def weights_of(
     budget_tokens: int,
     *,
     seed: int,
-    models: Mapping[TrainedModel, Artifact],
-    current: Artifact | None,
+    models: Models | None = None,
+    current: Artifact | None = None,
 ) -> Artifact:
     """Weights: how often each document of the pool is read."""
-    scores = scores_of(place, material, scorer, models, current)
+    [scores] = score_all(place, [scoring(place, material, scorer, models, current)])
+    return weights_from(place, material, scorer, selector, budget_tokens, seed, scores)
+
+
+def weights_from(
+    place: Workplace,
+    material: Material,
+    scorer: Scorer,
+    selector: Selector,
+    budget_tokens: int,
+    seed: int,
+    scores: Artifact,
+) -> Artifact:
+    """Weights from scores that are there."""
+    pool = material.pool
     identity: dict[str, Json] = {**selector.identity(), "budget_tokens": budget_tokens, "seed": seed}
-    parents = {"scores": scores.fingerprint, "tokens": material.pool.tokens.fingerprint}
+    parents = {"scores": scores.fingerprint, "tokens": pool.fingerprint}
 
     def fill(draft: Draft) -> dict[str, Json]:
-        index = material.pool.index()
+        index = pool.index()
         score_N = arrow.numpy(scores.table(["score"]), "score").astype(np.float64)
-        n_tokens_N = arrow.numpy(index, "n_tokens").astype(np.int64)
         ids = cast("list[bytes]", index.column("id").to_pylist())
-        table = choose(selector, ids, score_N, n_tokens_N, budget_tokens, seed)
-        copies = arrow.numpy(table, "copies")
-        draft.write_table("part-00000.parquet", table)
-        return {
-            "documents": int((copies > 0).sum()),
-            "tokens": float((copies * n_tokens_N).sum()),
-            "unique_tokens": int(n_tokens_N[copies > 0].sum()),
-            "flops_select": scores.about["flops_select"],
-            "scores": scores.path.name,
-        }
+        columns = {name: selection_column(pool, scores, scorer, name) for name in selector.columns()}
+        n_tokens_N = arrow.numpy(index, "n_tokens").astype(np.int64)
+        table = choose(selector, ids, score_N, n_tokens_N, budget_tokens, seed, columns)
+        copies_N = arrow.numpy(table, "copies")
+        draft.write_table("part-00000.parquet", whole_table(pool, copies_N))
+        cost = {name: scores.about[name] for name in COSTS}
+        return {**about_weights(copies_N, n_tokens_N), **cost, "scores": scores.path.name}
 
     return place.store.make(Request("Weights", f"{scorer.name()}-{seed}", identity, parents), fill)
+
+
+def about_weights(copies_N: npt.NDArray[np.float64], n_tokens_N: npt.NDArray[np.int64]) -> dict[str, Json]:
+    """What a selection comes to: documents, tokens read, tokens that differ."""
+    return {
+        "documents": int((copies_N > 0).sum()),
+        "tokens": float((copies_N * n_tokens_N).sum()),
+        "unique_tokens": int(n_tokens_N[copies_N > 0].sum()),
+    }
+
+
+def selection_column(pool: Any, scores: Artifact, scorer: Scorer, name: str) -> npt.NDArray[Any]:
+    """A column that a selector reads: a signal of the scorer, or a document's source, language or site."""
+    if name not in [signal.name for signal in scorer.signals]:
+        return column_of(pool, name)
+    table = scores.table([name])
+    text = next(signal for signal in scorer.signals if signal.name == name).kind == "text"
+    return np.array(arrow.strings(table, name), dtype=object) if text else arrow.numpy(table, name).astype(np.float64)

@@ -1,7 +1,8 @@
 """The comparison: arms trained on the same number of tokens from the same start, in pairs over seeds, cost counted.
 
-An arm is a list of stages, and a stage is: choose, then train. Stages of all arms and seeds that stand at the same
-place train side by side; a later stage starts where its arm's last one ended, and may ask that model what to read.
+A seed sets start and order; where pool and target are resampled, it draws those too, and methods are fitted anew. The
+baseline is trained at other lengths as well, each to the end of its own schedule: what a method is worth in tokens is
+read from these runs. Without such a curve it is trained once more at each method's total cost.
 """
 
 from __future__ import annotations
@@ -12,121 +13,94 @@ from typing import Any, cast
 
 from seedbed.core import arrow
 from seedbed.core.artifact import Artifact
+from seedbed.core.errors import SeedbedError
 from seedbed.core.parameters import Json
-from seedbed.evaluate.comparison import COLUMNS, compare_arms
+from seedbed.core.units import human
+from seedbed.evaluate.comparison import compare_arms
+from seedbed.evaluate.rows import CHOICE_COLUMNS, COLUMNS, write_csv
+from seedbed.evaluate.speed_up import comparison_table, outcomes
+from seedbed.evaluate.summary import Summary, summarise
+from seedbed.evaluate.verdicts import notes, sentences
 from seedbed.model import counts
-from seedbed.pipeline.choose import Material, scores_of, trained_models, weights_of
+from seedbed.pipeline.arms import ArmRun, Job, asks_the_arm, walk
+from seedbed.pipeline.auxiliary import Models, trained_models
+from seedbed.pipeline.choose import score_all, scoring
+from seedbed.pipeline.material import Material
 from seedbed.pipeline.scoring import score_runs
-from seedbed.pipeline.training import RunTask, run_all
 from seedbed.pipeline.workplace import Workplace
 from seedbed.recipe import Arm, ComparePlan, EvaluatePlan
-from seedbed.select.contract import TrainedModel
-
-
-@dataclasses.dataclass(frozen=True)
-class ArmRun:
-    """One arm under one seed, all stages done.
-
-    Args:
-        arm, seed: which.
-        run: the last stage's Run.
-        weights: one Weights artifact a stage.
-        flops_select: cost of choosing over all stages (FLOP), auxiliary models included.
-        flops_train: cost of training over all stages (FLOP).
-    """
-
-    arm: str
-    seed: int
-    run: Artifact
-    weights: tuple[Artifact, ...]
-    flops_select: float
-    flops_train: float
 
 
 def run_arms(place: Workplace, material: Material, plan: ComparePlan) -> list[ArmRun]:
-    """Every arm under every seed, and the baseline at each method's total cost.
+    """Every arm under every seed, and the baseline at other lengths, all side by side.
 
     What an arm of one stage costs is known once its documents are chosen, so its longer baseline trains beside it; an
     arm that asks its own model between stages has to be trained first.
     """
-    models = trained_models(place, material, (stage.scorer for arm in plan.arms for stage in arm.stages))
-    jobs = [(arm, seed, material) for arm in plan.arms for seed in range(plan.seeds)]
-    known = {arm.name: _cost_of_choosing(place, material, arm, models) for arm in plan.arms if len(arm.stages) == 1}
-    longer = [job for arm in plan.arms if arm.name in known for job in _longer(material, plan, arm, known[arm.name])]
-    done = _walk(place, jobs + longer, models)
+    _check_budget(material, plan)
+    sides = [material.resampled(seed, plan.resample) for seed in range(plan.seeds)]
+    made = trained_models(
+        place, sides if plan.resample < 1 else sides[:1], [stage.scorer for arm in plan.arms for stage in arm.stages]
+    )
+    seats = [(seed, side, made[seed if plan.resample < 1 else 0]) for seed, side in enumerate(sides)]
+    jobs = [Job(arm, seed, side, models) for arm in plan.arms for seed, side, models in seats]
+    if plan.curve or not plan.equal_cost:
+        return walk(place, jobs + _curve(plan, seats))
+    known = {arm.name: _cost_of_choosing(place, seats[0], arm) for arm in plan.arms if _is_known_ahead(arm)}
+    longer = [job for arm in plan.arms if arm.name in known for job in _longer(plan, arm, seats, known[arm.name])]
+    done = walk(place, jobs + longer)
     later = [arm for arm in plan.arms if arm.name not in known]
     costs = {result.arm: result.flops_select for result in done}
-    return done + _walk(place, [job for arm in later for job in _longer(material, plan, arm, costs[arm.name])], models)
+    return done + walk(place, [job for arm in later for job in _longer(plan, arm, seats, costs[arm.name])])
 
 
-def _cost_of_choosing(place: Workplace, material: Material, arm: Arm, models: dict[TrainedModel, Artifact]) -> float:
-    scores = scores_of(place, material, arm.stages[0].scorer, models, None)
+Seat = tuple[int, Material, Models]
+"""seed, what its arms choose from, and the models their scorers need."""
+
+
+def _check_budget(material: Material, plan: ComparePlan) -> None:
+    asked, held = material.plan.tokens, material.pool.n_tokens * plan.resample
+    if asked > held:
+        what = f"the budget of {human(asked)} tokens is more than the {human(held)} that a seed's pool holds"
+        raise SeedbedError(
+            "compare", what, "Every method would read everything: give a smaller budget or a larger pool."
+        )
+
+
+def _is_known_ahead(arm: Arm) -> bool:
+    [first, *rest] = arm.stages
+    return not rest and first.mixer is None and not asks_the_arm(first)
+
+
+def _cost_of_choosing(place: Workplace, seat: Seat, arm: Arm) -> float:
+    _, material, models = seat
+    [scores] = score_all(place, [scoring(place, material, arm.stages[0].scorer, models)])
     return cast(float, scores.about["flops_select"])
 
 
-def _longer(material: Material, plan: ComparePlan, arm: Arm, flops_select: float) -> list[tuple[Arm, int, Material]]:
+def _longer(plan: ComparePlan, arm: Arm, seats: Sequence[Seat], flops_select: float) -> list[Job]:
     """The baseline, trained longer by what the arm's choosing cost; a cost below one step changes nothing."""
-    shape = material.plan.shape
-    extra = round(flops_select / counts.training_flops(shape, 1, shape.context) * shape.context)
-    if not plan.equal_cost or arm.name == plan.baseline or extra < material.plan.batch_tokens:
+    train = seats[0][1].plan
+    context = train.shape.context
+    extra = round(flops_select / counts.training_flops(train.shape, 1, context) * context)
+    if arm.name == plan.baseline or extra < train.batch_tokens:
         return []
-    baseline = next(other for other in plan.arms if other.name == plan.baseline)
-    named = dataclasses.replace(baseline, name=f"{baseline.name}@{arm.name}")
-    longer = dataclasses.replace(material.plan, tokens=material.plan.tokens + extra)
-    return [(named, seed, dataclasses.replace(material, plan=longer)) for seed in range(plan.seeds)]
+    return _at_length(plan, f"{plan.baseline}@{arm.name}", seats, train.tokens + extra)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Progress:
-    """How far one arm under one seed is."""
-
-    arm: Arm
-    seed: int
-    material: Material
-    run: Artifact | None = None
-    weights: tuple[Artifact, ...] = ()
-    share: float = 0.0
+def _curve(plan: ComparePlan, seats: Sequence[Seat]) -> list[Job]:
+    """The baseline at other lengths; its own length is an arm already."""
+    lengths = {factor: round(factor * seats[0][1].plan.tokens) for factor in plan.curve if factor != 1}
+    return [job for factor, n in lengths.items() for job in _at_length(plan, f"{plan.baseline}@x{factor:g}", seats, n)]
 
 
-def _walk(
-    place: Workplace, jobs: Sequence[tuple[Arm, int, Material]], models: dict[TrainedModel, Artifact]
-) -> list[ArmRun]:
-    """Stage by stage over all jobs at once."""
-    state = [_Progress(*job) for job in jobs]
-    for number in range(max((len(job[0].stages) for job in jobs), default=0)):
-        chosen = [_choose(place, at, number, models) if number < len(at.arm.stages) else at for at in state]
-        tasks = {i: _task(place, at, number) for i, at in enumerate(chosen) if number < len(at.arm.stages)}
-        runs = run_all(list(tasks.values()), place.store, place.engine, f"train {len(tasks)} runs")
-        for i, task in tasks.items():
-            chosen[i] = dataclasses.replace(chosen[i], run=runs[task.label])
-        state = chosen
-    return [_finished(at) for at in state]
-
-
-def _choose(place: Workplace, at: _Progress, number: int, models: dict[TrainedModel, Artifact]) -> _Progress:
-    stage = at.arm.stages[number]
-    budget = round(stage.budget * stage.share * at.material.plan.tokens)
-    weights = weights_of(
-        place, at.material, stage.scorer, stage.selector, budget, seed=at.seed, models=models, current=at.run
-    )
-    return dataclasses.replace(at, weights=(*at.weights, weights), share=at.share + stage.share)
-
-
-def _task(place: Workplace, at: _Progress, number: int) -> RunTask:
-    last = number == len(at.arm.stages) - 1
-    label = f"{at.arm.name}-seed{at.seed}" + ("" if len(at.arm.stages) == 1 else f"-stage{number}")
-    task = at.material.task(place, label, at.seed, at.material.plan, at.weights[-1])
-    until = None if last else round(at.share * at.material.plan.tokens)
-    source = "pool" if number == 0 else f"pool stage {number}"
-    return dataclasses.replace(task, after=at.run.path if at.run else None, until_tokens=until, source=source)
-
-
-def _finished(at: _Progress) -> ArmRun:
-    assert at.run is not None
-    costs = {w.about["scores"]: cast(float, w.about["flops_select"]) for w in at.weights}
-    return ArmRun(
-        at.arm.name, at.seed, at.run, at.weights, sum(costs.values()), cast(float, at.run.about["flops_train"])
-    )
+def _at_length(plan: ComparePlan, name: str, seats: Sequence[Seat], tokens: int) -> list[Job]:
+    baseline = dataclasses.replace(next(arm for arm in plan.arms if arm.name == plan.baseline), name=name)
+    jobs: list[Job] = []
+    for seed, side, models in seats:
+        lasting = dataclasses.replace(side, plan=dataclasses.replace(side.plan, tokens=tokens))
+        jobs.append(Job(baseline, seed, lasting, models))
+    return jobs
 
 
 def compare_into(
@@ -144,33 +118,65 @@ def compare_into(
         for arm in arms
         for domain, summary in summaries[arm.run.path.name].items()
     ]
-    comparison = compare_arms(arrow.table({name: [row[name] for row in rows] for name in COLUMNS}), plan.baseline)
     for name in {arm.arm for arm in arms}:  # seconds differ from run to run: they go to the log, not to the index
         spent = next(cast(float, row["seconds_select"]) for row in rows if row["arm"] == name)
         place.store.log(f"choosing {name}", cpu_seconds=spent)
-    verdict: list[Json] = list(comparison.sentences(evaluation.target))
-    result: dict[str, Any] = {"verdict": verdict, "target": evaluation.target, "ceiling": plan.ceiling}
-    result.update(rows=list[Json](rows), **comparison.to_json())
+    at_lengths = f"{plan.baseline}@x"
+    own = [row for row in rows if not str(row["arm"]).startswith(at_lengths)]
+    comparison = compare_arms(_table(own), plan.baseline)
+    verdict = comparison.sentences(evaluation.target)
+    result: dict[str, Any] = {"target": evaluation.target, "ceiling": plan.ceiling}
+    if plan.curve:
+        curve = [{**row, "arm": plan.baseline} for row in rows if str(row["arm"]).startswith(at_lengths)]
+        summary = summary_into(place, own, curve, plan, evaluation.target)
+        verdict = sentences(summary)
+        result.update(summary=summary.to_json(), notes=list(notes(summary)))
+    result.update(verdict=list(verdict), rows=list[Json](rows), **comparison.to_json())
     for row in (*result["rows"], *result["arms"]):
         row.pop("seconds_select")
     place.remember(compare=result)
     return result
 
 
+def summary_into(
+    place: Workplace, rows: Sequence[Row], curve: Sequence[Row], plan: ComparePlan, target: str
+) -> Summary:
+    """comparison.csv, a row a method and seed, and summary.csv, a row a method, at the top of the output folder."""
+    found = outcomes(_table(rows), _table(curve), target=target, baseline=plan.baseline)
+    write_csv(comparison_table(found), place.out / "comparison.csv")
+    summary = summarise(found, baseline=plan.baseline, ceiling=plan.ceiling)
+    write_csv(summary.table(), place.out / "summary.csv")
+    return summary
+
+
+Row = Mapping[str, Json]
+
+
+def _table(rows: Sequence[Row]) -> Any:
+    return arrow.table({name: [row[name] for row in rows] for name in (*COLUMNS, *CHOICE_COLUMNS)})
+
+
 def _row(place: Workplace, arm: ArmRun) -> dict[str, Json]:
     """One arm under one seed, as the comparison and the report read it."""
     logged = place.store.logged()
-    folders = {str(w.about["scores"]) for w in arm.weights}
+    folders = {part for w in arm.weights for part in str(w.about["scores"]).split("+")}
     seconds = sum(cast(float, logged.get(folder, {}).get("cpu_seconds", 0.0)) for folder in folders)
+    about = [w.about for w in arm.weights]
     return {
         "arm": arm.arm,
         "seed": arm.seed,
         "flops_train": arm.flops_train,
         "flops_select": arm.flops_select,
+        "flops_auxiliary": arm.flops_auxiliary,
+        "auxiliary_params": arm.auxiliary_params,
+        "params": arm.run.about["params"],
+        "calls": arm.calls,
         "seconds_select": seconds,
         "epochs": arm.run.about["epochs"],
-        "chosen_documents": [w.about["documents"] for w in arm.weights],
-        "chosen_tokens": [w.about["unique_tokens"] for w in arm.weights],
+        "budget_tokens": arm.run.about["tokens"],
+        "unique_tokens": sum(cast(float, told["unique_tokens"]) for told in about),
+        "chosen_tokens": sum(cast(float, told["tokens"]) for told in about),
+        "chosen_documents": [told["documents"] for told in about],
         "run": arm.run.path.name,
         "weights": [w.path.name for w in arm.weights],
     }

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from seedbed.core import arrow
 from seedbed.core.artifact import Artifact, Draft, Request, write_text
 from seedbed.core.parameters import Json
-from seedbed.pipeline.choose import Material, weights_of
+from seedbed.pipeline.choose import weights_of
+from seedbed.pipeline.material import Material
 from seedbed.pipeline.scoring import score_runs
 from seedbed.pipeline.training import RunTask, run_all
 from seedbed.pipeline.workplace import Workplace
@@ -27,7 +28,7 @@ def ladder_into(
         sized = dataclasses.replace(shape, vocab_size=material.plan.shape.vocab_size)
         for tokens in plan.tokens:
             label = f"ladder-{i}-{tokens}"
-            weights = weights_of(place, material, Constant(), GumbelTopK(), tokens, seed=0, models={}, current=None)
+            weights = weights_of(place, material, Constant(), GumbelTopK(), tokens, seed=0)
             longer = dataclasses.replace(material.plan, shape=sized, tokens=tokens)
             tasks[label] = material.task(place, label, 0, longer, weights)
     runs = run_all(list(tasks.values()), place.store, place.engine, f"train {len(tasks)} runs")

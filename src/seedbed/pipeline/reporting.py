@@ -129,7 +129,7 @@ def _arm(out: Path, name: str, result: Mapping[str, Any], rows: Sequence[Mapping
     summary = next(arm for arm in result["arms"] if (arm["arm"], arm["domain"]) == (name, target))
     differences = {d["terms"]: d for d in result["differences"] if (d["arm"], d["domain"]) == (name, target)}
     intervals = {terms: Interval(**d["bits_per_byte"]) for terms, d in differences.items()}
-    single = all(len(row["chosen_tokens"]) == 1 for row in rows)
+    single = all(len(row["chosen_documents"]) == 1 for row in rows)
     unfair = [f"not at {terms}" for terms, d in differences.items() if not d["fair"]]
     return ArmResult(
         arm=name,
@@ -141,7 +141,7 @@ def _arm(out: Path, name: str, result: Mapping[str, Any], rows: Sequence[Mapping
         flops_train=summary["flops_train"],
         seconds_select=_seconds(Store(out).logged().get(f"choosing {name}", {}), "cpu_seconds"),
         tokens=summary["tokens"],
-        unique_tokens=float(np.mean([row["chosen_tokens"][0] for row in rows])) if single else None,
+        unique_tokens=float(np.mean([row["unique_tokens"] for row in rows])) if single else None,
         epochs=float(np.mean([row["epochs"] for row in rows])) if single else None,
         verdict=", ".join(unfair),
     )

@@ -207,6 +207,10 @@ class Scorer(Method):
     """Puts a number on every document of the pool."""
 
     signals: ClassVar[tuple[Signal, ...]] = (Signal("score", "score, higher means keep"),)
+    selector: ClassVar[str] = "top_k"
+    """What its paper turns the scores into copies with, where nothing else is asked for."""
+    rounds: ClassVar[int] = 1
+    """How often an arm asks it while it trains; above 1 the arm reads at random first, and then what is chosen anew."""
 
     def needs(self) -> tuple[Need, ...]:
         """What must be made before `fit`."""

@@ -54,12 +54,15 @@ class Trial:
         tokens: how long.
         shape: size relative to the arm's model, in width and depth.
         seed: of start and order.
+        init: the trial whose trained model this one starts from, with a fresh optimizer; trained once for all that
+            name it, and not among the results. None: from scratch.
     """
 
     shares: tuple[float, ...]
     tokens: int
     shape: float = 1.0
     seed: int = 0
+    init: Trial | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Trials:
     """What came of trials: R rows, losses on the E domains of the target text.
 
     Args:
-        share_RD: the mixtures.
+        share_RD: the mixtures as they were read: whole documents round the shares that were asked for.
         tokens_R, params_R: length and size (parameters without embeddings).
         loss_RE: nats per token.
     """
@@ -137,7 +140,8 @@ class Seen:
 
     Args:
         trials: of the mixtures proposed.
-        merged: shares of trials -> loss_E of the weighted average of their models' parameters.
+        merged: shares of trials -> loss_E of the weighted average of their models' parameters; M rows of shares give
+            loss_ME, scored side by side.
         round_loss_KE: losses of the arm's own model before each of the rounds so far, oldest first.
         step_weight_SD: the domain weights of every step of a proxy run.
     """
@@ -165,6 +169,8 @@ class Mixer(Method):
     """Says which share of what is read comes from each domain."""
 
     asks: ClassVar[tuple[Literal["trials", "merged", "rounds", "proxy"], ...]] = ()
+    rounds: ClassVar[int] = 1
+    """In how many stages an arm reads by it, where nothing else is asked for; it is asked anew for each."""
 
     def trials(self, domains: Domains, seed: int) -> Sequence[Trial]:  # noqa: ARG002 - most ask for none
         """The small models to train before it is asked, where it asks for trials."""

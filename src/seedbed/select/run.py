@@ -5,7 +5,8 @@ Pure functions; whoever walks the shards makes what a scorer needs, caches it an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,7 @@ def choose(
     n_tokens_N: npt.NDArray[np.int64],
     budget_tokens: int,
     seed: int,
+    columns: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> pa.Table:
     """A table of schema WEIGHTS in the order of `ids`. Raises SeedbedError for scores that are not finite."""
     if not len(ids) == len(score_N) == len(n_tokens_N):
@@ -42,7 +44,7 @@ def choose(
     if budget_tokens < 0:
         raise SeedbedError("budget_tokens", f"{budget_tokens} is below 0", "Give a number of tokens to select.")
     _finite(score_N, ids, selector.path())
-    scored = Scored(score_N, n_tokens_N, keys_of(ids))
+    scored = Scored(score_N, n_tokens_N, keys_of(ids), columns or {})
     copies_N = selector.copies(scored, budget_tokens=budget_tokens, seed=seed)
     return arrow.table({"id": list(ids), "copies": copies_N, "n_tokens": n_tokens_N}, WEIGHTS)
 

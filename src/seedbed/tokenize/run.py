@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +21,7 @@ from seedbed.core.nouns import DOCUMENTS, TOKEN_INDEX, DocumentBatch
 from seedbed.core.parameters import Json
 from seedbed.engine.contract import Engine, Tick
 from seedbed.engine.progress import announce
+from seedbed.stats.sampling import keys_of, uniforms
 from seedbed.tokenize.contract import TokenizerMaker
 from seedbed.tokenize.encode import Encoder
 
@@ -135,16 +136,39 @@ def _index(rows: pa.Table, n_bytes: Ints, offsets: Ints, start: int) -> pa.Table
     return arrow.table(columns, TOKEN_INDEX)
 
 
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A random part of a pool: documents whose number from (seed, id) falls below `share`."""
+
+    seed: int
+    share: float
+
+    def rows(self, ids: Sequence[bytes]) -> Ints:
+        """The rows that belong to it."""
+        return np.flatnonzero(uniforms(_PART + self.seed, keys_of(ids)) < self.share)
+
+
+_PART = 0x7061_7274_0000_0000
+"""Keeps the draw of a part apart from every other draw by the same seed."""
+
+
 class Pool:
     """Documents and their tokens, walked shard by shard; may be walked more than once.
 
     Args:
         documents: kept Documents (ids in hex).
         tokens: their Tokens.
+        part: the random part that is walked; None walks all.
     """
 
-    def __init__(self, documents: Artifact, tokens: Artifact) -> None:
-        self.documents, self.tokens = documents, tokens
+    def __init__(self, documents: Artifact, tokens: Artifact, part: Part | None = None) -> None:
+        self.documents, self.tokens, self.part = documents, tokens, part
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the tokens, and of the part that is walked."""
+        drawn = f" part {self.part.seed} {self.part.share:g}" if self.part is not None else ""
+        return self.tokens.fingerprint + drawn
 
     def shard_names(self) -> list[str]:
         """`00000`, ..."""
@@ -161,7 +185,8 @@ class Pool:
         start = 0
         for rows in arrow.row_groups(self.documents.path / f"part-{name}.parquet"):
             mine = offsets[start : start + rows.num_rows + 1]
-            yield DocumentBatch(from_kept(rows).rows, (ids[mine[0] : mine[-1]], mine - mine[0]))
+            batch = DocumentBatch(from_kept(rows).rows, (ids[mine[0] : mine[-1]], mine - mine[0]))
+            yield batch if self.part is None else batch.some(self.part.rows(batch.ids))
             start += rows.num_rows
 
     def ids(self, name: str) -> npt.NDArray[Any]:
@@ -171,14 +196,28 @@ class Pool:
         return np.memmap(file, dtype, "r") if file.stat().st_size else np.zeros(0, dtype)
 
     def index(self) -> pa.Table:
-        """TOKEN_INDEX over all shards, in order."""
-        return self.tokens.table()
+        """TOKEN_INDEX over all shards, in order; of a part, its documents' rows."""
+        whole = self.tokens.table()
+        return whole if self.part is None else arrow.take(whole, self.rows())
+
+    def rows(self) -> Ints:
+        """Which rows of the whole pool are walked."""
+        if self.part is None:
+            return np.arange(self.tokens.rows)
+        return self.part.rows(cast("list[bytes]", self.tokens.table(["id"]).column("id").to_pylist()))
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Columns of the documents that are walked, in order."""
+        whole = self.documents.table(list(names))
+        return whole if self.part is None else arrow.take(whole, self.rows())
 
     def shard_index(self, name: str) -> pa.Table:
-        """TOKEN_INDEX of one shard."""
+        """TOKEN_INDEX of one shard, all of it."""
         return arrow.read_parquet(self.tokens.path / f"part-{name}.parquet")
 
     @property
     def n_tokens(self) -> int:
-        """All tokens."""
-        return cast(int, self.tokens.about["tokens"])
+        """All tokens that are walked."""
+        if self.part is None:
+            return cast(int, self.tokens.about["tokens"])
+        return int(arrow.numpy(self.index(), "n_tokens").sum())

@@ -25,6 +25,8 @@ from seedbed.select.contract import Given, Scorer
 class Constant(Scorer):
     """No parameters."""
 
+    selector = "gumbel_top_k"
+
     def fit(self, given: Given) -> FittedConstant:  # noqa: ARG002 - there is nothing to learn
         """Nothing is learned."""
         return FittedConstant()

@@ -51,6 +51,7 @@ class Dsir(Scorer):
     """
 
     signals = (Signal("n_features", "n-grams", "int", low=0), Signal("score", "nats, higher means keep"))
+    selector = "gumbel_top_k"
 
     buckets: Annotated[int, Ge(2), Le(2**24)] = 10_000
     ngrams: Annotated[int, Ge(1), Le(2)] = 2
