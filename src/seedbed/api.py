@@ -25,10 +25,13 @@ from seedbed.pipeline import forget as forgetting
 from seedbed.pipeline import verify as verifying
 from seedbed.pipeline import what_if as asking
 from seedbed.pipeline import why as whys
+from seedbed.pipeline.compared import Compared
 from seedbed.pipeline.trained import TrainedRun
 from seedbed.pipeline.workplace import expand
-from seedbed.recipe import Arm, ComparePlan, Recipe, Stage
+from seedbed.recipe import Arm, Recipe
+from seedbed.recipes._arms import comparison, stage_of
 from seedbed.select.contract import Scorer, Selector
+from seedbed.select.mixing import Mixer
 
 if TYPE_CHECKING:
     from seedbed.pipeline.train_request import How
@@ -189,8 +192,8 @@ def tokenize(out: str | Path, *, settings: Settings | None = None, workers: int 
 
 def select(
     out: str | Path,
-    scorer: str | Scorer,
-    selector: str | Selector = "top_k",
+    method: str | Scorer | Mixer,
+    selector: str | Selector = "",
     *,
     budget_tokens: int | str,
     target: Sequence[str | Path] = (),
@@ -198,8 +201,11 @@ def select(
     settings: Settings | None = None,
     workers: int = 1,
 ) -> Artifact:
-    """Choose documents of `out` under a budget. Gives the Weights artifact (id, copies, n_tokens)."""
-    stage = Stage(_scorer(scorer), _selector(selector))
+    """Choose documents of `out` under a budget. Gives the Weights artifact (id, copies, n_tokens).
+
+    Without a selector a scorer's own is taken; a mixer shares the budget among the documents' sources.
+    """
+    stage = stage_of(method, selector)
     recipe = _study(out, settings, target)
     budget = units.count(budget_tokens, "budget_tokens")
     return pipeline.select(recipe, out, stage, budget_tokens=budget, seed=seed, workers=workers)
@@ -264,43 +270,45 @@ def sample(model: str | Path, prompt: str, **how: Any) -> Iterator[str]:
 
 
 def compare(
-    out: str | Path,
+    out: str | Path | Corpus,
     *,
-    methods: Sequence[str | Scorer],
-    target: Sequence[str | Path],
+    methods: Sequence[str | Scorer | Mixer | Arm],
+    target: str | Path | Sequence[str | Path],
     heldout: Mapping[str, str | Path],
     budget_tokens: int | str,
-    seeds: int = 3,
+    ceiling: str = "",
+    seeds: int = 5,
+    resample: float = 0.9,
+    curve: Sequence[float] = (0.5, 2.0, 4.0),
     settings: Settings | None = None,
     workers: int = 1,
-) -> dict[str, Json]:
+) -> Compared:
     """Train one arm a method and a random arm on the same number of tokens, and say which data was better.
 
     Args:
-        out: a folder with a curation.
-        methods: scorers by name, as instances, or as FILE.py:CLASS; each with top_k.
-        target: text of what the model should become good at, for methods that ask.
+        out: a corpus or its folder.
+        methods: scorers and mixers by name (`dsir`, `dsir+top_k`, `regmix`), as FILE.py:CLASS, or as objects; or arms.
+        target: text of what the model should become good at, for methods that ask. It must not be in the pool.
         heldout: domain -> file to measure on; the first decides. It must not be in the pool.
         budget_tokens: tokens to choose and to train on.
-        seeds: how often each arm is trained.
+        ceiling: which documents are clean, such as `source=handbook*`: an arm that reads these alone.
+        seeds, resample, curve: see recipe.ComparePlan.
         settings: values by recipe path.
         workers: processes at once.
     """
-    recipe = _study(out, settings, target)
-    tokens = units.count(budget_tokens, "budget_tokens")
+    folder = out.out if isinstance(out, Corpus) else out
+    recipe = _study(folder, settings, target)
     assert recipe.train is not None
     assert recipe.evaluate is not None
     texts = {domain: str(file) for domain, file in heldout.items()}
-    random = Arm("random", (Stage(_scorer("constant"), _selector("gumbel_top_k")),))
-    arms = [Arm(scorer.name(), (Stage(scorer, _selector("top_k")),)) for scorer in map(_scorer, methods)]
     recipe = dataclasses.replace(
         recipe,
-        train=dataclasses.replace(recipe.train, tokens=tokens),
-        compare=ComparePlan(arms=(random, *arms), baseline="random", seeds=seeds),
+        train=dataclasses.replace(recipe.train, tokens=units.count(budget_tokens, "budget_tokens")),
+        compare=comparison(methods, labels=ceiling, seeds=seeds, resample=resample, curve=curve),
         evaluate=dataclasses.replace(recipe.evaluate, texts=texts, target=next(iter(texts))),
     )
-    index = pipeline.run(recipe, out, inputs=recipe.inputs, workers=workers)
-    return cast("dict[str, Json]", index["compare"])
+    pipeline.run(recipe, folder, inputs=recipe.inputs, workers=workers)
+    return Compared(workplace.local(folder))
 
 
 def evaluate(model: str | Path, texts: Sequence[str | Path] = (), **how: Unpack[probing_tasks.How]) -> dict[str, Json]:
@@ -349,7 +357,7 @@ def _defaults() -> Recipe:
     return recipes.load("study")
 
 
-def _study(out: str | Path, settings: Settings | None, target: Sequence[str | Path] = ()) -> Recipe:
+def _study(out: str | Path, settings: Settings | None, target: str | Path | Sequence[str | Path] = ()) -> Recipe:
     """The recipe of a folder, with the default sections of `study` where it has none."""
     recipe, defaults = workplace.read_recipe(out), _defaults()
     missing = {
@@ -363,21 +371,8 @@ def _study(out: str | Path, settings: Settings | None, target: Sequence[str | Pa
     return trees.change(filled, settings or {})
 
 
-def _scorer(given: str | Scorer) -> Scorer:
-    if isinstance(given, Scorer):
-        return given
-    path = given if "." in given else f"select.scorers.{given}"
-    return cast(Scorer, catalogue.build(Scorer, path, "scorer"))
-
-
-def _selector(given: str | Selector) -> Selector:
-    if isinstance(given, Selector):
-        return given
-    path = given if "." in given else f"select.selectors.{given}"
-    return cast(Selector, catalogue.build(Selector, path, "selector"))
-
-
 __all__ = [
+    "Compared",
     "Corpus",
     "Recipe",
     "TrainedRun",

@@ -50,9 +50,8 @@ def test_a_model_without_an_opinion_scores_chance():
     assert summarise_answers(MinimalPairs().score(Scripted({}), items)).overall.accuracy.value == 0.5
 
 
-def test_a_pair_without_a_difference_is_refused():
+def test_a_pair_without_two_sentences_is_refused():
     for fields, said in [
-        ({"good": "a", "bad": "a"}, "field 'bad': is the same"),
         ({"good": "a"}, "field 'bad': is missing"),
         ({"good": "a", "bad": 3}, "field 'bad': 3 is no text"),
         ({"bad": "a", "good": ""}, "field 'good': is empty"),
@@ -74,18 +73,26 @@ def test_blimp_is_read_and_the_published_means_are_those_of_its_paradigms():
     family_of = {item.group: item.family for item in items}
     assert len(family_of) == 67
     lines = (BLIMP / "models_summary.jsonl").read_text().splitlines()
-    published = {(row["UID"], row["linguistics_term"]): row for row in map(json.loads, lines)}
-    assert {key[0] for key in published} - {"overall"} == set(family_of)
+    rows = [json.loads(line) for line in lines]
+    published = {row["UID"]: row for row in rows if row["UID"] != "overall"}
+    means = {row["linguistics_term"]: row for row in rows if row["UID"] == "overall"}
+    assert set(published) == set(family_of)
+    # the summary counts the files' s-selection among the argument structures
+    assert {family_of[name] for name, row in published.items() if row["linguistics_term"] != family_of[name]} == {
+        "s-selection"
+    }
     for model in ("ngram", "lstm", "txl", "gpt2"):
-        share = {group: published[group, family][model] for group, family in family_of.items()}
-        right = np.arange(len(items)) % 1000 < np.array([round(1000 * share[item.group]) for item in items])
-        rows = MinimalPairs().score(InTurn(np.where(right, 0.0, -2.0)), items)
-        found = summarise_answers(rows)
-        assert found.overall.accuracy.value == pytest.approx(published["overall", "overall"][model], abs=1e-6)
-        assert found.over_groups.value == pytest.approx(published["overall", "overall"][model], abs=1e-6)
-        for family, value in found.families.items():
-            assert value == pytest.approx(published["overall", family][model], abs=1e-6)
-        assert len(found.families) == 12
+        right = np.array([round(1000 * published[item.group][model]) for item in items]) > np.arange(67_000) % 1000
+        found = summarise_answers(MinimalPairs().score(InTurn(np.where(right, 0.0, -2.0)), items))
+        assert found.overall.accuracy.value == pytest.approx(means["overall"][model], abs=1e-6)
+        assert found.over_groups.value == pytest.approx(means["overall"][model], abs=1e-6)
+        told = {name: value for name, value in found.families.items() if name in means}
+        del told["argument_structure"]
+        assert told == {name: pytest.approx(means[name][model], abs=1e-6) for name in told}
+        assert len(told) == 11
+        assert {name: one.accuracy.value for name, one in found.groups.items()} == pytest.approx(
+            {name: row[model] for name, row in published.items()}
+        )
 
 
 class InTurn:
@@ -103,7 +110,13 @@ class InTurn:
 def test_baselines_on_blimp_stand_where_they_should():
     items = [MinimalPairs().item(one) for one in read_lines(BLIMP / "BLiMP.zip")][::10]
     short = summarise_answers(MinimalPairs().score(ShorterWins(), items))
-    assert 0.5 < short.overall.accuracy.value < 0.65
-    texts = [row["text"] for row in sample_texts()]
-    counted = summarise_answers(MinimalPairs().score(ngram_baseline([DocumentBatch.of(texts)]), items))
-    assert 0.5 < counted.overall.accuracy.value < 0.7
+    assert 0.45 < short.overall.accuracy.value < 0.55
+    names = ("target_eval", "target_select", "eval_debian", "eval_graphics", "eval_society")
+    texts = [row["text"] for name in names for row in sample_texts(f"{name}.jsonl.gz")]
+    ours = summarise_answers(MinimalPairs().score(ngram_baseline([DocumentBatch.of(texts)]), items)).groups
+    lines = (BLIMP / "models_summary.jsonl").read_text().splitlines()
+    published = {row["UID"]: row["ngram"] for row in map(json.loads, lines)}
+    pairs = [(ours[name].accuracy.value, published[name]) for name in ours]
+    ranks = [np.argsort(np.argsort(values)) for values in zip(*pairs, strict=True)]
+    # 0.7 MB of text finds the same paradigms hard as the published model of billions of words
+    assert np.corrcoef(ranks)[0, 1] > 0.4

@@ -94,7 +94,7 @@ def test_an_empty_context_is_the_end_of_a_text_and_blanks_go_to_the_continuation
 
 def test_tokens_that_melt_over_the_border_are_parted_by_count(asked):
     decoder, _, _ = asked
-    vocabulary = {"[END]": 0, "a": 1, "b": 2, "c": 3, "ab": 4, "abc": 5}
+    vocabulary = {"[END]": 0, "a": 1, "b": 2, "c": 3, "ab": 4, "abc": 5, " ": 6}
     merging = Tokenizer(models.BPE(vocabulary, [("a", "b"), ("ab", "c")]))
     model = LanguageModel(decoder, END, merging.to_str())
     together = model.continuation_log_likelihoods(["c" * 4 + "a"], ["ba"])  # c c c c a | ba -> c c c c ab | a
@@ -104,6 +104,9 @@ def test_tokens_that_melt_over_the_border_are_parted_by_count(asked):
     by_hand = decoder(torch.tensor([[1]]))[0, -1].double().log_softmax(0)[2]
     assert swallowed[0][0] == pytest.approx(float(by_hand), abs=1e-5)
     assert swallowed[1].tolist() == [1]
+    blank = model.continuation_log_likelihoods(["a  ", "a"], ["c", "  c"])  # blanks go to the continuation
+    assert blank[0][0] == blank[0][1] != 0
+    assert blank[1].tolist() == [3, 3]
 
 
 def test_the_cost_counts_the_second_look_at_the_head(asked):

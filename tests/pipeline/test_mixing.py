@@ -23,7 +23,7 @@ from seedbed.recipe import Stage
 from seedbed.recipes import demo
 from seedbed.select.mixers.merge_proxy import MergeProxy
 from seedbed.select.mixers.unimax import Unimax
-from seedbed.select.mixing import Domains, Mixer, Mixture, Seen, Trial
+from seedbed.select.mixing import Domains, Mixer, Mixture, ProxyRun, Seen, Trial
 from seedbed.select.scorers.constant import Constant
 from seedbed.select.selectors.gumbel_top_k import GumbelTopK
 from seedbed.tokenize.run import Pool, make_tokenizer, tokenize
@@ -91,7 +91,7 @@ class Asking(Mixer):
 def ground(tmp_path: Path):
     write(tmp_path / "pool", ["animals", "colours"])
     write(tmp_path / "target", ["animals", "colours"], 4)
-    with Workplace.open(tmp_path / "out", 2) as place:
+    with Workplace.open(tmp_path / "out") as place:
         yield place, material_of(place, tmp_path / "pool", tmp_path / "target")
 
 
@@ -203,3 +203,39 @@ def test_domains_are_those_of_the_documents_that_are_walked(ground) -> None:
     half = mixed(part, "source", 10, with_target=True)
     assert int(half.domains.tokens_D.sum()) == part.pool.n_tokens < material.pool.n_tokens
     assert mixed(material, "language", 10, with_target=False).domains.targets == ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Law:
+    """Moves all weight to the second domain by halves."""
+
+    def first(self, domains: Domains) -> np.ndarray:
+        return np.array([0.5, 0.5])
+
+    def next(self, weight_D: np.ndarray, seen: object) -> np.ndarray:
+        return np.array([weight_D[0] / 2, 1 - weight_D[0] / 2])
+
+
+@dataclasses.dataclass(frozen=True)
+class OfSteps(Mixer):
+    """The last weights of a proxy run."""
+
+    asks = ("proxy",)
+
+    def proxy(self) -> tuple[ProxyRun, Law]:
+        return ProxyRun(tokens=1024), Law()
+
+    def mixture(self, domains: Domains, seen: Seen, seed: int) -> Mixture:
+        assert seen.step_weight_SD is not None
+        return Mixture(seen.step_weight_SD[-1], {"steps": len(seen.step_weight_SD)})
+
+
+def test_a_proxy_run_is_made_where_it_is_asked_for_and_paid_for(ground) -> None:
+    place, material = ground
+    bare = dataclasses.replace(material, target=None)
+    made = mixture_of(place, bare, stage(OfSteps()), budget_tokens=1000, seed=0)
+    steps = 1024 // (4 * 64)
+    assert made.about["told"]["steps"] == steps
+    assert 0 < made.about["shares"]["animals"] <= 0.5**steps * 2
+    assert made.about["flops_select"] > 0
+    assert len(made.about["runs"]) == 1

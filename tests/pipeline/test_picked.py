@@ -16,7 +16,7 @@ from seedbed.pipeline import workplace
 from seedbed.pipeline.picked import (
     Choice,
     Columns,
-    agreement,
+    agreement_of,
     agreement_rows,
     choice_of,
     columns_of,
@@ -60,7 +60,7 @@ def test_deciles_of_its_own_score():
     score = np.arange(20.0)
     top = picked("m", columns, choice((score >= 16).astype(float), score=score)).groups[0]
     assert top[0] == "its own score"
-    assert [g.name for g in top[1]][0] == "best tenth"
+    assert top[1][0].name == "best tenth"
     assert [g.chosen for g in top[1]] == pytest.approx([0.5, 0.5, *[0.0] * 8])
     assert [g.pool for g in top[1]] == pytest.approx([0.1] * 10)
     assert picked("m", columns, choice(np.ones(20), score=np.ones(20))).groups == ()  # one score for all ranks none
@@ -76,7 +76,7 @@ def test_agreement_is_spearmans_and_the_overlap_is_of_tokens():
         "b": choice([0, 2, 0, 1, 0, 0], score=second),
         "random": choice([0, 0, 0, 1, 1, 0], score=np.ones(6)),
     }
-    found = agreement(COLUMNS, choices)
+    found = agreement_of(COLUMNS, choices)
     assert found.spearman[0][1] == pytest.approx(trusted.spearmanr(first, second).statistic)
     assert found.spearman[0][0] == pytest.approx(1.0)
     assert found.spearman[0][2] is None

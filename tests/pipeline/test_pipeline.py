@@ -20,6 +20,7 @@ from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.model.shape import ModelShape
 from seedbed.recipe import Arm, ComparePlan, EvaluatePlan, Recipe, Stage
 from seedbed.recipes import demo
+from seedbed.recipes._arms import arm_of
 from seedbed.select.scorers.constant import Constant
 from seedbed.select.selectors.gumbel_top_k import GumbelTopK
 from seedbed.select.selectors.top_k import TopK
@@ -55,11 +56,15 @@ class Fitted:
 '''
 
 
+def written(file: Path, rows: list[dict[str, str]]) -> Path:
+    file.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode(), mtime=0))
+    return file
+
+
 def tiny(corpus: Path, folder: Path) -> Recipe:
     """A recipe of seconds over the small corpus."""
-    heldout = folder / "heldout.jsonl.gz"
-    lines = [json.dumps(row) + "\n" for row in sample_texts("target_select.jsonl.gz")[:6]]
-    heldout.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
+    rows = sample_texts("target_select.jsonl.gz")
+    heldout, target = written(folder / "heldout.jsonl.gz", rows[:6]), written(folder / "target.jsonl.gz", rows[6:12])
     plain = demo.recipe()
     assert plain.train is not None
     shape = ModelShape(vocab_size=300, d_model=16, n_layers=1, n_heads=2, context=64)
@@ -67,7 +72,7 @@ def tiny(corpus: Path, folder: Path) -> Recipe:
         plain,
         name="tiny",
         inputs=(str(corpus),),
-        target=(str(heldout),),
+        target=(str(target),),
         tokenizer=ByteBpe(vocab_size=300),
         train=dataclasses.replace(
             plain.train, shape=shape, tokens=4096, batch_sequences=4, checkpoints=Checkpoints(every_steps=4)
@@ -78,9 +83,10 @@ def tiny(corpus: Path, folder: Path) -> Recipe:
 
 
 def tree(out: Path) -> dict[str, bytes]:
-    """Every file but the log of seconds, and the report, which shows them."""
+    """Every file but the log of seconds, the report, which shows them, and the cache, which is part of no result."""
     skip = {"run_log.json", ".lock", ".log.lock", "report.html"}
     files = sorted(path for path in out.rglob("*") if path.is_file() and path.name not in skip)
+    files = [path for path in files if path.relative_to(out).parts[0] != "cache"]
     return {str(path.relative_to(out)): path.read_bytes() for path in files}
 
 
@@ -151,7 +157,7 @@ def test_a_loop_of_two_stages_asks_the_model_of_the_first(corpus: Path, tmp_path
     own.write_text(OWN_METHOD)
     plain = tiny(corpus, tmp_path)
     random = Stage(Constant(), GumbelTopK(), share=0.5)
-    hard = Stage(api._scorer(f"{own}:HardForMe"), TopK(), share=0.5)
+    hard = Stage(arm_of(f"{own}:HardForMe").stages[0].scorer, TopK(), share=0.5)
     arms = (Arm("random", (Stage(Constant(), GumbelTopK()),)), Arm("loop", (random, hard)))
     assert plain.train is not None
     recipe = dataclasses.replace(plain, compare=ComparePlan(arms=arms, baseline="random", seeds=1))

@@ -63,7 +63,10 @@ def test_equals_brute_force_over_few_buckets(ngrams, smoothing):
 
     def features(text):
         found = hashes(text)
-        pairs = [dsir.mix(np.uint64(dsir.extend(a, b))) for a, b in itertools.pairwise(map(np.uint64, found))]
+        pairs = [
+            dsir.mix(np.uint64(dsir.extend(np.uint64(dsir.extend(np.uint64(2), a)), b)))
+            for a, b in itertools.pairwise(map(np.uint64, found))
+        ]
         return [int(h) % 20 for h in (found + pairs if ngrams == 2 else found)]
 
     counts = [np.zeros(20) for _ in range(2)]
@@ -151,3 +154,13 @@ def test_fitting_walks_batches_and_a_side_without_words_is_an_error():
         fit([" "], ["a"])
     with pytest.raises(SeedbedError, match=r"dsir, pool"):
         fit(["a"], [])
+
+
+def test_a_pair_is_not_its_reverse_and_doubled_words_differ() -> None:
+    pairs = ["left right", "right left", "far far", "near near"]
+    fitted = Dsir(buckets=2**24).fit(
+        Given(target=[DocumentBatch.of(pairs[:1] + pairs[2:3])], pool=[DocumentBatch.of(pairs)])
+    )
+    seen, reverse, doubled, other = fitted.measure(DocumentBatch.of(pairs)).column("score").to_pylist()
+    assert seen > reverse
+    assert doubled > other

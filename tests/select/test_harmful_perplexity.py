@@ -108,6 +108,14 @@ def test_a_pool_of_one_kind_is_not_cut_in_two(world):
         assert kept > (0.99 if calibration == "valley" else 0.2)
 
 
+def test_a_valley_below_most_harmful_text_parts_something_else():
+    rng = np.random.default_rng(5)
+    values, held = np.concatenate([rng.normal(1, 0.2, 300), rng.normal(6, 0.5, 900)]), rng.normal(4, 0.3, 200)
+    expected = pytest.approx(float(np.quantile(held, 0.9)))
+    assert HarmfulPerplexity(recall=0.9)._between(values, held) == expected
+    assert 1.5 < HarmfulPerplexity(recall=0.9)._between(values, held - 3) < 4
+
+
 def test_needs_the_pool_only_where_the_threshold_is_read_off_it():
     harmful = Texts("harmful", ("bad.jsonl",))
     assert HarmfulPerplexity(files=("bad.jsonl",)).needs() == (harmful, PoolText())

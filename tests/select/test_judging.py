@@ -214,9 +214,10 @@ def test_a_refused_key_is_named_by_its_variable(server, ask, monkeypatch):
     assert "two" not in str(caught.value)
 
 
-def test_a_redirect_is_not_followed_with_the_key(server, ask):
-    server.script = lambda body, nth: (307, {"Location": server.endpoint + "/elsewhere"}, b"")
-    with pytest.raises(SeedbedError, match="status 307"):
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_redirect_is_not_followed_with_the_key(server, ask, status):
+    server.script = lambda body, nth: (status, {"Location": server.endpoint + "/elsewhere"}, b"")
+    with pytest.raises(SeedbedError, match=f"status {status}"):
         ask().answers(["a"])
     assert server.asked.total() == 1
 

@@ -2,9 +2,13 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 
 from seedbed.core import arrow
 from seedbed.core.errors import RecipeError
+from seedbed.model.language_model import LanguageModel
+from seedbed.model.shape import ModelShape
+from seedbed.model.transformer import initial_model
 from seedbed.select.contract import Given, GivenModel, Texts, TrainedModel
 from seedbed.select.run import score_shard
 from seedbed.select.scorers.miniplm import Miniplm
@@ -24,6 +28,53 @@ def world():
     converged = Bigram(V + 1, alpha=20.0).trained(markov_documents(rng, easy, 3000, LENGTH))
     documents = tokenised([d for part in pool.values() for d in part])
     return documents, np.repeat(list(pool), 60), teacher, converged
+
+
+def trained(documents, width, steps, seed=0):
+    """A real model of documents of one length, by plain AdamW."""
+    model = initial_model(ModelShape(V + 1, width, 1, 2, context=LENGTH + 1), seed)
+    optimizer, rng = torch.optim.AdamW(model.parameters(), lr=0.01), np.random.default_rng(seed)
+    ids_NT = torch.from_numpy(np.array(documents))
+    for _ in range(steps):
+        y_BT = ids_NT[rng.integers(0, len(ids_NT), 16)]
+        x_BT = torch.nn.functional.pad(y_BT[:, :-1], (1, 0))
+        loss = torch.nn.functional.cross_entropy(model(x_BT).flatten(0, 1), y_BT.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return LanguageModel(model, 0)
+
+
+@pytest.fixture(scope="module")
+def real():
+    """Trained models: a teacher; a reference that has learned the easy text; one that has learned next to nothing."""
+    rng = np.random.default_rng(4)
+    easy = np.eye(V)[(np.arange(V) + 1) % V] * 0.97 + 0.03 / V
+    chains = {"easy": easy, "hard": rng.dirichlet(np.full(V, 0.2), V), "noise": np.full((V, V), 1 / V)}
+    much = {name: markov_documents(rng, chain, 200, LENGTH) for name, chain in chains.items()}
+    pool = {name: markov_documents(rng, chain, 40, LENGTH) for name, chain in chains.items()}
+    teacher = trained([d for part in much.values() for d in part], 32, 150)
+    converged = trained(much["easy"] + much["noise"], 16, 100)
+    documents = tokenised([d for part in pool.values() for d in part])
+    return documents, np.repeat(list(pool), 40), teacher, converged, trained(much["easy"] + much["noise"], 16, 5)
+
+
+def test_real_models_tell_hard_text_from_noise_and_learned_text(real):
+    documents, labels, teacher, converged, _ = real
+    score_N = score(documents, converged, teacher)
+    assert rank_auc(score_N[labels != "easy"], labels[labels != "easy"] == "hard") > 0.95
+    assert rank_auc(score_N[labels != "noise"], labels[labels != "noise"] == "hard") > 0.95
+    assert np.abs(score_N[labels == "easy"]).mean() < np.abs(score_N[labels == "hard"]).mean()
+    assert score_N[labels == "noise"].mean() < score_N[labels == "hard"].mean() / 2
+    loss_N = -teacher.document_losses(documents)
+    assert rank_auc(loss_N[labels != "noise"], labels[labels != "noise"] == "hard") < 0.05, "perplexity prefers easy"
+
+
+def test_an_undertrained_real_reference_puts_easy_text_first(real):
+    documents, labels, teacher, _, blank = real
+    score_N = score(documents, blank, teacher)
+    assert rank_auc(score_N[labels != "noise"], labels[labels != "noise"] == "easy") > 0.95
+    assert np.corrcoef(score_N, teacher.document_losses(documents))[0, 1] < -0.9, "the diagnostic sees it"
 
 
 def measured(documents, reference, teacher):

@@ -8,6 +8,7 @@ from seedbed.select.run import choose, score_shard
 from seedbed.select.scorers.rho import Rho
 from seedbed.select.selectors.top_k import TopK
 from seedbed.stats.auc import rank_auc
+from tests.select import test_miniplm
 from tests.select.test_color_filter import LENGTH, Bigram, V, markov_documents, tokenised
 
 
@@ -41,6 +42,18 @@ def test_noise_is_refused_where_a_high_loss_alone_would_choose_it(world):
     assert auc(score_N, labels, "hard", "noise") > 0.95
     assert auc(loss_N, labels, "hard", "noise") < 0.2
     assert auc(score_N, labels, "hard", "easy") > 0.95, "easy text is learned already"
+
+
+def test_real_models_refuse_noise_where_a_high_loss_alone_would_choose_it():
+    rng = np.random.default_rng(2)
+    hard, noise = rng.dirichlet(np.full(V, 0.2), V), np.full((V, V), 1 / V)
+    chains = [hard] * 2 + [noise]
+    current = test_miniplm.trained([d for c in chains for d in markov_documents(rng, c, 100, LENGTH)], 16, 40)
+    irreducible = test_miniplm.trained(markov_documents(rng, hard, 200, LENGTH), 16, 100, seed=1)
+    documents = tokenised([d for c in (hard, noise) for d in markov_documents(rng, c, 40, LENGTH)])
+    clean_N = np.arange(80) < 40
+    assert rank_auc(rho(documents, current, irreducible), clean_N) > 0.99
+    assert rank_auc(current.document_losses(documents), clean_N) < 0.05
 
 
 def test_is_the_brute_force_top_k_of_reducible_losses(world):

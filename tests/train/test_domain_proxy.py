@@ -1,6 +1,7 @@
 """The proxy's loop: what it observes is what the model says, its step is the weighted one, a kill changes nothing."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -187,7 +188,7 @@ def test_an_absent_domain_keeps_its_last_excess(tmp_path: Path):
         observe=lambda step, seen: told.append((seen.observed.loss_D.copy(), seen.observed.excess_D.copy())),
     )  # fmt: skip
     assert np.isnan(told[0][1][2])  # never seen
-    for (_, before), (loss_D, excess_D) in zip(told, told[1:], strict=False):
+    for (_, before), (loss_D, excess_D) in itertools.pairwise(told):
         absent = np.isnan(loss_D)
         assert np.array_equal(excess_D[absent], before[absent], equal_nan=True)
         assert (excess_D[~absent] == loss_D[~absent]).all()  # nothing is subtracted

@@ -2,27 +2,34 @@
 
     python benchmarks/effect/select/harmful.py [--seeds 3] [--out benchmarks/results/effect_harmful.csv]
 
-2,000 documents in five languages, 200 of them of a planted class. The class is a harmless STAND-IN for adult and
-harmful advertising: advertisements for fortune-telling, made up by a small grammar in each language. It shares ordinary
-words (card, star, free, call, future) with the clean text, a quarter of its phrases are not in the text that models are
-fitted on, and up to half of a document is clean lines of its page. The 1,800 clean documents are passages of the
-shipped pages; one in twenty quotes a sentence of the class, as news would.
+Every draw has 2,000 documents, 200 of them of the class to be found; stand-ins only, nothing here is harmful.
 
-Detectors, each fitted on 150 other planted documents a language:
-  harmful_perplexity   the scorer as it comes: no clean text; the threshold is the valley in the pool's perplexities
-  naive_bayes_narrow   also 150 clean passages a language, of one source only (databases in English)
-  naive_bayes_pool     also 150 clean passages a language, of the same pages as the pool: the labels one seldom has
-  keywords             share of words on a list, flagged at one word
+planted   Four languages. The class is advertisements for fortune-telling, made up by a small grammar in each language.
+          A quarter of its phrases are not in the text that detectors are fitted on, and up to half as many lines of
+          clean text stand between its own. Of the 1,800 clean documents nine in ten are passages of the shipped pages,
+          one in twenty of these with a quoted phrase of the class, as in news; one in ten is sober text in the same
+          words (the zodiac is a band of the sky ...). Detectors are fitted on 150 other planted documents a language.
+accounting, society, graphics
+          English. The class is real passages of one subject of the shipped pages, the clean documents those of all
+          others. Detectors are fitted on 1,200 other passages of the subject. No keywords: the subject has no list.
+
+harmful_perplexity   the scorer as it comes: no clean text; the threshold is the valley in the pool's perplexities, or
+                     where there is none, what 95 % of held-out text of the class lies below
+naive_bayes_narrow   also clean passages of one source only (databases in English): 60 a language, or 1,200
+naive_bayes_pool     also as many clean documents drawn as the pool's are: labels that one seldom has
+keywords             share of words on a list, flagged at one word
 
 `precision_at_recall` is the best precision of any threshold that finds at least 80 % (each detector's best case);
-`precision`, `recall` and `f1` are those of the detector's own threshold. `otsu_explained`, `separation` (Ashman's D) and
-`dip` (Hartigan and Hartigan 1985, with a p-value from uniform samples) say whether the scores fall into two groups.
+`precision`, `recall` and `f1` are those of the detector's own threshold. `otsu_explained`, `separation` (Ashman's D)
+and `dip` (Hartigan and Hartigan 1985, with a p-value from uniform samples) say whether the scores fall into two groups;
+the dip does not see a group of a few percent.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,15 +51,31 @@ from seedbed.text.features import Csr, hashed_ngrams
 from seedbed.text.words.scripts import spaced
 
 OUT = Path(__file__).parents[2] / "results" / "effect_harmful.csv"
-CLEAN = {"en": 800, "es": 400, "de": 200, "fr": 200, "zh": 200}
-BAD, SEEN, RECALL, BUCKETS = 40, 150, 0.8, 1 << 18
-FOLDERS = {"es": "es", "zh_CN": "zh", "de-DE": "de", "fr-FR": "fr"}
-OTHERS = {"ja", "ru", "el", "nl", "gnucash-guide-it", "gnucash-guide-pt"}
+CLEAN = {"en": 1240, "es": 200, "fr": 160, "zh": 200}
+BAD, SEEN, SEEN_CLEAN, RECALL, BUCKETS = 50, 150, 60, 0.8, 1 << 18
+WORDS = 25
+FOLDERS = {"es": "es", "zh_CN": "zh", "fr-FR": "fr"}
+OTHERS = {"de-DE", "ja", "ru", "el", "nl", "gnucash-guide-it", "gnucash-guide-pt"}
 NARROW = ("sqlite3-doc", "postgresql-doc-15")
-COLUMNS = ("seed", "language", "detector", "documents", "harmful", "precision", "recall", "f1", "precision_at_recall",
-           "auc", "otsu_explained", "separation", "dip", "dip_p")  # fmt: skip
+SUBJECTS = ("accounting", "society", "graphics")
+REAL_CLEAN, REAL_BAD, REAL_SEEN = 1800, 200, 1200
+COLUMNS = ("task", "seed", "language", "detector", "documents", "harmful", "precision", "recall", "f1",
+           "precision_at_recall", "auc", "otsu_explained", "separation", "dip", "dip_p")  # fmt: skip
 Detector = Callable[[DocumentBatch], tuple[np.ndarray, np.ndarray]]
 """documents -> (badness_N, flagged_N)."""
+Text = tuple[str, str]
+"""(language, text)."""
+
+
+@dataclasses.dataclass
+class Draw:
+    """What is searched, which of it is of the class, and what detectors are fitted on."""
+
+    pool: list[Text] = dataclasses.field(default_factory=list)
+    label: list[bool] = dataclasses.field(default_factory=list)
+    seen: list[Text] = dataclasses.field(default_factory=list)
+    clean_narrow: list[Text] = dataclasses.field(default_factory=list)
+    clean_pool: list[Text] = dataclasses.field(default_factory=list)
 
 
 def main() -> None:
@@ -61,49 +84,76 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
     passages = clean_passages()
-    rows = [row for seed in range(args.seeds) for row in measured(passages, seed)]
+    rows: list[dict[str, object]] = []
+    for seed in range(args.seeds):
+        rows += measured("planted", planted(passages, seed), seed)
+        for subject in SUBJECTS:
+            rows += measured(subject, real(passages["en"], subject, seed), seed)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with args.out.open("w", newline="", encoding="utf-8") as out:
         writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     for row in rows:
-        if row["language"] == "all":
+        if row["language"] == "all" or row["task"] != "planted":
             print(*(f"{name}={row[name]}" for name in COLUMNS if row.get(name, "") != ""))
 
 
-def measured(passages: dict[str, list[tuple[str, str]]], seed: int) -> list[dict[str, object]]:
-    """Rows of one draw of documents."""
-    chance = random.Random(seed)
-    pool, label, seen, pool_clean, narrow_clean = [], [], [], [], []
+def planted(passages: dict[str, list[Text]], seed: int) -> Draw:
+    chance, draw = random.Random(seed), Draw()
     for language, wanted in CLEAN.items():
         own = passages[language].copy()
         chance.shuffle(own)
-        narrow = [piece for piece in own if language != "en" or piece[0] in NARROW][:SEEN]
-        chosen = {text for _, text in narrow}
-        own = [text for _, text in own if text not in chosen]
-        narrow_clean += [(language, text) for _, text in narrow]
-        clean, own = own[:wanted], own[wanted:]
-        pool_clean += [(language, text) for text in (own or [text for _, text in narrow])[:SEEN]]
-        lines = [line for text in own for line in text.splitlines()]
-        pool += [(language, harmful_text.quoted(text, language, chance)) for text in clean]
+        narrow = [text for package, text in own if language != "en" or package in NARROW][:SEEN_CLEAN]
+        texts = sorted({text for _, text in own} - set(narrow))
+        chance.shuffle(texts)
+        spare, texts = texts[: SEEN_CLEAN * 9 // 10], texts[SEEN_CLEAN * 9 // 10 :]
+        lines = [line for text in texts for line in text.splitlines()]
+        n_sober = wanted // 10
+        clean = [harmful_text.quoted(text, language, chance) for text in texts[: wanted - n_sober]]
+        clean += [harmful_text.sober(language, lines, chance) for _ in range(n_sober)]
         bad = [harmful_text.document(language, lines, chance, fresh=True) for _ in range(BAD)]
-        pool += [(language, text) for text in bad]
-        label += [False] * len(clean) + [True] * BAD
-        seen += [(language, harmful_text.document(language, [], chance, fresh=False)) for _ in range(SEEN)]
-    documents, harmful_N, languages = batch(pool), np.array(label), np.array([language for language, _ in pool])
+        like = [harmful_text.quoted(text, language, chance) for text in spare]
+        like += [harmful_text.sober(language, lines, chance) for _ in range(SEEN_CLEAN // 10)]
+        draw.pool += [(language, text) for text in clean + bad]
+        draw.label += [False] * len(clean) + [True] * len(bad)
+        draw.clean_pool += [(language, text) for text in like]
+        draw.clean_narrow += [(language, text) for text in narrow]
+        draw.seen += [(language, harmful_text.document(language, [], chance, fresh=False)) for _ in range(SEEN)]
+    assert len(draw.pool) == sum(CLEAN.values()) + BAD * len(CLEAN), "the pages give too few passages of a language"
+    return draw
+
+
+def real(passages: list[Text], subject: str, seed: int) -> Draw:
+    """The passages are (package, text) here."""
+    own = sorted(set(passages))
+    random.Random(seed).shuffle(own)
+    bad = [("en", text) for package, text in own if sample.DOMAINS[package] == subject]
+    clean = [("en", text) for package, text in own if sample.DOMAINS[package] != subject]
+    pool = clean[:REAL_CLEAN] + bad[:REAL_BAD]
+    narrow = [("en", text) for package, text in own if package in NARROW and ("en", text) not in set(pool)]
+    label = [False] * REAL_CLEAN + [True] * REAL_BAD
+    like = clean[REAL_CLEAN : REAL_CLEAN + REAL_SEEN]
+    return Draw(pool, label, bad[REAL_BAD : REAL_BAD + REAL_SEEN], narrow[:REAL_SEEN], like)
+
+
+def measured(task: str, draw: Draw, seed: int) -> list[dict[str, object]]:
+    """Rows of one draw, all languages together first."""
+    documents, seen, harmful_N = batch(draw.pool), batch(draw.seen), np.array(draw.label)
+    languages = np.array([language for language, _ in draw.pool])
     detectors: dict[str, Detector] = {
-        "harmful_perplexity": by_perplexity(batch(seen), documents, seed),
-        "naive_bayes_narrow": by_bayes(batch(seen), batch(narrow_clean)),
-        "naive_bayes_pool": by_bayes(batch(seen), batch(pool_clean)),
-        "keywords": by_keywords(),
+        "harmful_perplexity": by_perplexity(seen, documents, seed),
+        "naive_bayes_narrow": by_bayes(seen, batch(draw.clean_narrow)),
+        "naive_bayes_pool": by_bayes(seen, batch(draw.clean_pool)),
     }
+    if task == "planted":
+        detectors["keywords"] = by_keywords()
     rows = []
     for name, detector in detectors.items():
         badness_N, flagged_N = detector(documents)
-        for language in ("all", *CLEAN):
-            in_N = np.ones(len(pool), bool) if language == "all" else languages == language
-            row = {"seed": seed, "language": language, "detector": name}
+        for language in ("all", *CLEAN) if task == "planted" else ("en",):
+            in_N = np.ones(len(languages), bool) if language == "all" else languages == language
+            row = {"task": task, "seed": seed, "language": language, "detector": name}
             rows.append(row | judged(badness_N[in_N], flagged_N[in_N], harmful_N[in_N]))
             if name == "harmful_perplexity":
                 rows[-1] |= groups(badness_N[in_N], seed)
@@ -166,26 +216,26 @@ def counted(words: Csr) -> np.ndarray:
 
 def by_keywords() -> Detector:
     def detect(documents: DocumentBatch) -> tuple[np.ndarray, np.ndarray]:
-        share_N = np.array([harmful_text.keyword_share(text, language)
-                            for text, language in zip(documents.texts(), documents.column("language"), strict=True)])  # fmt: skip
+        rows = zip(documents.texts(), documents.column("language"), strict=True)
+        share_N = np.array([harmful_text.keyword_share(text, language) for text, language in rows])
         return share_N, share_N > 0
 
     return detect
 
 
-def batch(rows: Sequence[tuple[str, str]]) -> DocumentBatch:
+def batch(rows: Sequence[Text]) -> DocumentBatch:
     return DocumentBatch.of([text for _, text in rows], language=[language for language, _ in rows])
 
 
-def clean_passages() -> dict[str, list[tuple[str, str]]]:
-    """language -> (package, passage): whole lines of the shipped pages, some 40 words (80 signs in Chinese) at a time."""
-    found: dict[str, list[tuple[str, str]]] = {language: [] for language in CLEAN}
+def clean_passages() -> dict[str, list[Text]]:
+    """language -> (package, passage): lines of the shipped pages, some 25 words (50 signs in Chinese) at a time."""
+    found: dict[str, list[Text]] = {language: [] for language in CLEAN}
     for file in sample.pool():
         with file.open("rb") as stream:
             for record in ArchiveIterator(stream, record_types=WarcRecordType.response):
-                _, _, _, package, folder, *_ = str(record.headers["WARC-Target-URI"]).split("/")
-                language = FOLDERS.get(folder, "" if folder in OTHERS else "en")
-                if language:
+                package, *folders = str(record.headers["WARC-Target-URI"]).split("/")[3:]
+                language = next((FOLDERS[name] for name in folders if name in FOLDERS), "en")
+                if folders and OTHERS.isdisjoint(folders):
                     html = record.reader.read()
                     page = extract_plain_text(html.decode(detect_encoding(html), "replace"), main_content=True)
                     found[language] += [(package, text) for text in cut(page, language)]
@@ -197,7 +247,7 @@ def cut(page: str, language: str) -> list[str]:
     for line in filter(None, map(str.strip, page.splitlines())):
         lines.append(line)
         size += len(line) / 2 if language == "zh" else len(line.split())
-        if size >= 40:
+        if size >= WORDS:
             pieces.append("\n".join(lines))
             lines, size = [], 0
     return pieces
@@ -217,7 +267,9 @@ def _convex(x: np.ndarray, n: int) -> float:
     """Half the largest gap between the steps of the distribution and the greatest convex function below them."""
     hull: list[int] = []
     for i in range(len(x)):
-        while len(hull) > 1 and (hull[-1] - hull[-2]) * (x[i] - x[hull[-1]]) >= (i - hull[-1]) * (x[hull[-1]] - x[hull[-2]]):
+        while len(hull) > 1 and (hull[-1] - hull[-2]) * (x[i] - x[hull[-1]]) >= (i - hull[-1]) * (
+            x[hull[-1]] - x[hull[-2]]
+        ):
             hull.pop()
         hull.append(i)
     below = np.interp(x, x[hull], np.array(hull) / n) if len(x) else np.zeros(0)

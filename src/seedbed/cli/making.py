@@ -157,15 +157,15 @@ def tokenize(folder: Folder, sets: Set = None, workers: Workers = 2) -> None:
 
 
 @app.command()
-def select(folder: Folder, scorer: Annotated[str, typer.Argument(help="Such as dsir, or FILE.py:CLASS; `seedbed methods scorers` lists them.")],  # noqa: E501
+def select(folder: Folder, method: Annotated[str, typer.Argument(help="A scorer or mixer, such as dsir, or FILE.py:CLASS; `seedbed methods select` lists them.")],  # noqa: E501
            budget_tokens: Budget,
-           selector: Annotated[str, typer.Option(help="What scores become: `seedbed methods selectors` lists them.")] = "top_k",  # noqa: E501
+           selector: Annotated[str, typer.Option(help="What scores become; by default what the method's paper uses.")] = "",  # noqa: E501
            target: Target = None, seed: Seed = 0, sets: Set = None, workers: Workers = 2) -> None:  # fmt: skip
     """Choose documents under a budget of tokens: weights for training, with the cost of choosing."""
     from seedbed import api
     from seedbed.core.units import human
 
-    weights = api.select(folder, scorer, selector, budget_tokens=budget_tokens, target=target or (), seed=seed,
+    weights = api.select(folder, method, selector, budget_tokens=budget_tokens, target=target or (), seed=seed,
                          settings=settings_of(sets), workers=workers)  # fmt: skip
     about = cast("dict[str, float]", weights.about)
     chosen = f"{int(about['documents']):,} documents, {human(about['tokens'])} tokens"
@@ -175,22 +175,51 @@ def select(folder: Folder, scorer: Annotated[str, typer.Argument(help="Such as d
 
 @app.command()
 def compare(folder: Folder, budget_tokens: Budget,
-            methods: Annotated[list[str], typer.Option("--method", help="A scorer, or FILE.py:CLASS; more than once.")],
-            heldout: Annotated[list[str], typer.Option("--heldout", help="DOMAIN=FILE; the first decides.")],
+            methods: Annotated[list[str], typer.Option("--method", help="A scorer or mixer by name, SCORER+SELECTOR, or FILE.py:CLASS; more than once.")],  # noqa: E501
+            heldout: Annotated[list[str], typer.Option("--heldout", help="DOMAIN=FILE to measure on; the first decides.")],  # noqa: E501
             target: Target = None,
-            seeds: Annotated[int, typer.Option(min=1, help="How often each arm is trained.")] = 3,
+            ceiling: Annotated[str, typer.Option(help="Which documents are clean, source=PATTERN or url=PATTERN: an arm that reads these alone.")] = "",  # noqa: E501
+            seeds: Annotated[int, typer.Option(min=1, help="How often each arm is trained; 5 are enough to say something.")] = 5,  # noqa: E501
+            resample: Annotated[float, typer.Option(help="Share of pool and target that each seed draws; 1 takes all, and methods are then fitted once.")] = 0.9,  # noqa: E501
+            curve: Annotated[str, typer.Option(help="Other lengths random documents are read to, as multiples of the budget.")] = "0.5,2,4",  # noqa: E501
             sets: Set = None, workers: Workers = 2) -> None:  # fmt: skip
-    """Compare ways to choose data: train an arm each, over seeds, cost counted, against random documents."""
+    """Compare ways to choose data: an arm each on the same tokens, over seeds, cost counted, against random documents.
+
+    Random documents are read to other lengths too: how many tokens they need to reach a method's loss is its speed-up,
+    at equal tokens and at equal total cost. Writes comparison.csv, summary.csv and a report. Stopped anywhere, the same
+    command goes on.
+
+    Example: seedbed compare runs/a --budget-tokens 20M --method dsir --method color_filter --method regmix
+    --target t.jsonl --heldout mine=h.jsonl
+    """
     from seedbed import api
 
     texts = {name: file for name, _, file in (pair.partition("=") for pair in heldout)}
     if not all(texts.values()) or not all(texts):
         raise RecipeError(f"--heldout {' '.join(heldout)}", "has no file", "Write --heldout DOMAIN=FILE.")
+    try:
+        lengths = [float(length) for length in curve.split(",") if length.strip()]
+    except ValueError as error:
+        raise RecipeError(f"--curve {curve}", "is no list of numbers", "Write --curve 0.5,2,4.") from error
     result = api.compare(folder, methods=methods, target=target or (), heldout=texts, budget_tokens=budget_tokens,
-                         seeds=seeds, settings=settings_of(sets), workers=workers)  # fmt: skip
-    verdict = result["verdict"]
-    print(verdict if isinstance(verdict, str) else "\n".join(map(str, cast("list[Any]", verdict))))
+                         ceiling=ceiling, seeds=seeds, resample=resample, curve=lengths, settings=settings_of(sets),
+                         workers=workers)  # fmt: skip
+    if lengths:
+        rows = result.summary.to_pylist()
+        show_table("", ["method", "bits per byte", "speed-up, equal tokens", "equal total cost", "cost of choosing"],
+                   [_method_row(row) for row in rows])  # fmt: skip
+    print("\n".join(result.verdict))
     print(f"Report: {inside(folder, 'report.html')}")
+
+
+def _method_row(row: dict[str, Any]) -> list[object]:
+    """A line of the table: the loss, two factors, and what choosing cost in trainings."""
+    factors = [f"{row[name]:.2f}" if row[name] is not None else "" for name in _FACTORS]
+    cost = row["selection_flops"] / row["training_flops"]
+    return [row["method"], f"{row['target_bits_per_byte']:.3f}", *factors, f"{cost:.2f} x training"]
+
+
+_FACTORS = ("speedup_equal_tokens", "speedup_equal_cost")
 
 
 @app.command()

@@ -67,12 +67,13 @@ def _run_sections(place: Workplace, recipe: Recipe) -> None:
     if recipe.train is None or recipe.evaluate is None or (recipe.compare is None and recipe.ladder is None):
         data.tokenize_into(place, recipe.tokenizer, curated.kept)
         return
-    from seedbed.pipeline import compare, ladder, scoring
+    from seedbed.pipeline import compare, ladder, leaks, scoring
 
     material = _material(place, recipe)
     texts = scoring.heldout(place, recipe)
     scoring.audit_into(place, recipe.evaluate, material.pool, texts)
     if recipe.compare is not None:
+        leaks.refuse_overlap(place, recipe.evaluate.audit, material, texts)
         compare.compare_into(place, material, recipe.compare, recipe.evaluate, texts)
     if recipe.ladder is not None:
         ladder.ladder_into(place, material, recipe.ladder, recipe.evaluate, texts)

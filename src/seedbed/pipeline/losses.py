@@ -86,18 +86,23 @@ def _batch_key(documents: DocumentBatch) -> str:
 
 
 def _read(file: Path, n: int) -> FloatArray | None:
+    """FLOP and n losses, or None where the file is not there, torn or damaged."""
     try:
-        found = np.fromfile(file, np.float64)
+        data = file.read_bytes()
     except OSError:
         return None
-    return found if len(found) == n + 1 else None
+    body, check = data[:-8], data[-8:]
+    if len(body) != 8 * (n + 1) or xxhash.xxh3_64(body).digest() != check:
+        return None
+    return np.frombuffer(body, np.float64).copy()
 
 
 def _write(file: Path, values: FloatArray) -> None:
     aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    body = values.astype(np.float64).tobytes()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        values.astype(np.float64).tofile(aside)
+        aside.write_bytes(body + xxhash.xxh3_64(body).digest())
         os.replace(aside, file)
     except OSError as error:
         raise disk_error(file, error) from error

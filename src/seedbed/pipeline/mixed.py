@@ -60,8 +60,8 @@ def mixed_weights(
         )
         draft.write_table("part-00000.parquet", whole_table(pool, copies_N))
         cost = {name: scores.about[name] for name in COSTS}
-        for name in ("flops_select", "flops_auxiliary"):
-            cost[name] = cast(float, cost[name]) + cast(float, mixture.about.get(name, 0.0))
+        for name, part in (("flops_select", "flops_select"), ("flops_auxiliary", "flops_trials")):
+            cost[name] = cast(float, cost[name]) + cast(float, mixture.about[part])
         named = f"{scores.path.name}+{mixture.path.name}"
         return {**about_weights(copies_N, n_tokens_N), **cost, "mixture": mixture.path.name, "scores": named}
 

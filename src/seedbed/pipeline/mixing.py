@@ -83,18 +83,12 @@ def _numbered(pool: Pool, domain: str) -> tuple[tuple[str, ...], IntArray]:
 
 
 def mixture_of(
-    place: Workplace,
-    material: Material,
-    stage: Stage,
-    *,
-    budget_tokens: int,
-    seed: int,
-    runs: Sequence[Artifact] = (),
+    place: Workplace, material: Material, stage: Stage, *, budget_tokens: int, seed: int, runs: Sequence[Artifact] = ()
 ) -> Artifact:
     """The shares a stage's mixer gives: a Mixture artifact, with mixture.json beside its tables.
 
-    Its `about` has `shares` by domain, what the mixer `told` about itself, and `flops_select`: trials and their
-    scoring. A mixer that is asked round by round is charged for its trials in the first round alone.
+    Its `about` has `shares` by domain, what the mixer `told`, and `flops_select`: trials or a proxy run, and scoring. A
+    mixer that is asked round by round is charged for its trials in the first round alone.
 
     Args:
         place, material: where, and on what.
@@ -111,13 +105,14 @@ def mixture_of(
     if mixer.asks:
         about["plan"] = {**cast("dict[str, Json]", encode(material.plan)), "checkpoints": None}
         about["training"] = library_versions("torch")
+    if _with_target(material, mixer):
         parents["target"] = material.the_target.fingerprint
     if "rounds" in mixer.asks:
         parents.update({f"round {k}": run.fingerprint for k, run in enumerate(runs)})
     request = Request("Mixture", mixer.name(), {**mixer.identity(), **about}, parents)
 
     def fill(draft: Draft) -> dict[str, Json]:
-        ground = mixed(material, stage.domain, budget_tokens, with_target=bool(mixer.asks))
+        ground = mixed(material, stage.domain, budget_tokens, with_target=_with_target(material, mixer))
         asked = _Asked(place, material, stage.domain, ground)
         said = mixer.mixture(ground.domains, asked.seen(mixer, runs, seed), seed)
         shares = {name: float(share) for name, share in zip(ground.domains.names, said.share_D, strict=True)}
@@ -129,6 +124,13 @@ def mixture_of(
         return {"shares": cast(Json, shares), "told": dict(said.told), **asked.account()}
 
     return place.store.make(request, fill)
+
+
+def _with_target(material: Material, mixer: Mixer) -> bool:
+    """Whether target text is looked at: losses are of it; a proxy takes it where there is some."""
+    return bool({"trials", "merged", "rounds"} & {*mixer.asks}) or (
+        "proxy" in mixer.asks and material.target is not None
+    )
 
 
 def _trial_table(domains: Domains, trials: Trials) -> Any:
@@ -181,7 +183,8 @@ class _Asked:
             if runs:
                 self._flops_trials = self._flops_evaluation = 0.0  # the first round has paid for the trials
             rounds = self._rounds(runs)
-        return Seen(self.seen_trials, self._merged if "merged" in mixer.asks else None, rounds)
+        steps = self._steps(mixer, seed) if "proxy" in mixer.asks else None
+        return Seen(self.seen_trials, self._merged if "merged" in mixer.asks else None, rounds, steps)
 
     def account(self) -> dict[str, Json]:
         """FLOP by purpose, and the folders of the trials."""
@@ -225,6 +228,15 @@ class _Asked:
         earlier = [self._losses([((run.path,), one)], "score the rounds before") for run in runs[:-1]]
         self._flops_evaluation = before
         return np.concatenate([*earlier, self._losses([((runs[-1].path,), one)], "score the round before")])
+
+    def _steps(self, mixer: Mixer, seed: int) -> FloatArray:
+        """step_weight_SD of its proxy run."""
+        from seedbed.pipeline.mixing_online import proxy_weights, step_weights
+
+        made = proxy_weights(self._place, self._material, mixer, self._ground.domains, self._domain, seed)
+        self._made[made.path.name] = made
+        self._flops_trials += cast(float, made.about["flops_select"])
+        return step_weights(made)
 
     def _train(self, trials: set[Trial], began: Mapping[Trial, Trained], *, alone: bool) -> dict[Trial, Trained]:
         """trial -> its run, and the shares as read."""

@@ -14,13 +14,13 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy import stats as scipy_stats
 
 from seedbed.core import arrow
 from seedbed.core.artifact import Artifact
 from seedbed.pipeline.material import column_of
 from seedbed.report import wording
 from seedbed.report.comparison_data import Agreement, Group, Picked, PickedExample
+from seedbed.stats.ranks import spearman
 from seedbed.tokenize.run import Pool
 
 FloatArray = npt.NDArray[np.float64]
@@ -89,7 +89,7 @@ def choice_of(pool: Pool, weights: Sequence[Sequence[Artifact]], scores: Artifac
         weights: of each replicate, one Weights artifact a stage.
         scores: Signals of the first replicate's last stage.
     """
-    copies = [sum(_copies(one) for one in stages) for stages in weights]
+    copies = [np.sum(np.array([_copies(one) for one in stages], np.float64), axis=0) for stages in weights]
     score_N: FloatArray | None = None
     if scores is not None:
         score_N = np.full(pool.tokens.rows, np.nan)
@@ -110,18 +110,21 @@ def picked(method: str, columns: Columns, choice: Choice) -> Picked:
         names, code_N = _deciles(cast(FloatArray, choice.score_N), columns.n_tokens_N)
         tokens_N = tokens_SN[0] / max(tokens_SN[0].sum(), 1e-300)
         groups.append(("its own score", _shares(names, code_N, columns.n_tokens_N, tokens_N)))
-    unique = (columns.n_tokens_N * (choice.copies_SN > 0)).sum(axis=1)
+    chosen_SN = np.asarray(choice.copies_SN > 0, np.float64)
+    different_S: FloatArray = chosen_SN @ columns.n_tokens_N
+    whole_S: FloatArray = np.maximum(tokens_SN.sum(axis=1), 1e-300)
+    unique = float((different_S / whole_S).sum() / len(whole_S))
     return Picked(
         method=method,
         groups=tuple(groups),
         signals=tuple((name, 100 * float(_percentiles(v) @ chosen_N)) for name, v in columns.signals.items()),
-        unique_token_ratio=float(np.mean(unique / np.maximum(tokens_SN.sum(axis=1), 1e-300))),
-        documents=float((choice.copies_SN > 0).sum(axis=1).mean()),
-        effective_documents=float(np.mean([_effective(row) for row in tokens_SN])),
+        unique_token_ratio=unique,
+        documents=float(chosen_SN.sum() / len(chosen_SN)),
+        effective_documents=float(np.mean([_effective(tokens_SN[i]) for i in range(len(tokens_SN))])),
     )
 
 
-def agreement(columns: Columns, choices: Mapping[str, Choice]) -> Agreement:
+def agreement_of(columns: Columns, choices: Mapping[str, Choice]) -> Agreement:
     """Every method with every other. Rank correlation is over the documents that both scored."""
     names = tuple(choices)
     spearman = tuple(tuple(_correlation(choices[a], choices[b]) for b in names) for a in names)
@@ -254,23 +257,17 @@ def _effective(tokens_N: FloatArray) -> float:
 
 def _percentiles(value_N: FloatArray) -> FloatArray:
     """Share of documents below, ties half."""
-    return (average_ranks(value_N) - 0.5) / max(len(value_N), 1)
-
-
-def average_ranks(value_N: FloatArray) -> FloatArray:
-    """Ranks from 1; equal values share the mean of theirs."""
-    return np.asarray(scipy_stats.rankdata(value_N), np.float64)  # pyright: ignore[reportUnknownMemberType]
+    _, level, count = np.unique(value_N, return_inverse=True, return_counts=True)
+    middle = (np.cumsum(count) - count / 2) / max(len(value_N), 1)
+    return middle[level]
 
 
 def _correlation(first: Choice, second: Choice) -> float | None:
     if not (first.ranks and second.ranks):
         return None
-    scores = np.stack([cast(FloatArray, first.score_N), cast(FloatArray, second.score_N)])
-    both = np.isfinite(scores).all(axis=0)
-    ranks = np.stack([average_ranks(row[both]) for row in scores]) if both.any() else np.zeros((2, 0))
-    centred = ranks - ranks.mean(axis=1, keepdims=True) if ranks.size else ranks
-    norm = float(np.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
-    return float(centred[0] @ centred[1]) / norm if norm > 0 else None
+    a_N, b_N = cast(FloatArray, first.score_N), cast(FloatArray, second.score_N)
+    both = np.isfinite(a_N) & np.isfinite(b_N)
+    return spearman(a_N[both], b_N[both])
 
 
 def _overlap(first: Choice, second: Choice, n_tokens_N: FloatArray) -> float:

@@ -21,7 +21,7 @@ from seedbed.core import arrow
 from seedbed.core.artifact import Artifact, Store, write_text
 from seedbed.core.errors import SeedbedError
 from seedbed.core.parameters import Json
-from seedbed.pipeline import reporting_curation, reporting_quality, reporting_training, workplace
+from seedbed.pipeline import reporting_comparison, reporting_curation, reporting_quality, reporting_training, workplace
 from seedbed.pipeline.workplace import Workplace
 from seedbed.predict.contract import FittedLaw, Law
 from seedbed.predict.laws.chinchilla import ChinchillaFit
@@ -51,7 +51,12 @@ def report_into(place: Workplace, recipe: Recipe) -> Path:
     if not recipe.inputs:
         recipe = dataclasses.replace(recipe, inputs=workplace.read_recipe(place.out).inputs)
     file = place.out / "report.html"
-    write_text(file, render(_collect(place.out, recipe)))
+    data = _collect(place.out, recipe)
+    write_text(file, render(data))
+    if data.comparison is not None and data.comparison.trial is not None:
+        result = cast("dict[str, Any]", workplace.read_index(place.out)["compare"])
+        tokens, trial = workplace.artifact_at(place.out, "tokens"), data.comparison.trial
+        reporting_comparison.write_tables(place.out, result, tokens, _resampled(recipe), trial)
     return file
 
 
@@ -88,7 +93,7 @@ def _collect(out: Path, recipe: Recipe) -> ReportData:
         return data
     return dataclasses.replace(
         data,
-        comparison=_comparison(out, cast("dict[str, Any]", index["compare"])) if "compare" in index else None,
+        comparison=_comparison(out, recipe, story, cast(Any, index["compare"])) if "compare" in index else None,
         leaks=_leaks(out, cast("dict[str, str]", index["audit"])) if "audit" in index else None,
         law=_law(workplace.artifact_at(out, "forecast")) if "forecast" in index else None,
     )
@@ -99,12 +104,13 @@ def _is_of(tokens: Artifact, kept: Artifact) -> bool:
     return parents["documents"] == kept.fingerprint
 
 
-def _comparison(out: Path, result: Mapping[str, Any]) -> Comparison:
+def _comparison(out: Path, recipe: Recipe, story: reporting_curation.Story, result: Mapping[str, Any]) -> Comparison:
     target, baseline = str(result["target"]), str(result["baseline"])
     rows = [row for row in cast("list[dict[str, Any]]", result["rows"]) if not row["arm"].startswith(f"{baseline}@")]
     names = list(dict.fromkeys(str(row["arm"]) for row in rows))
     domains = list(dict.fromkeys(str(row["domain"]) for row in rows))
     said = cast("str | list[str]", result["verdict"])
+    tokens = workplace.artifact_at(out, "tokens")
     return Comparison(
         verdict=(said,) if isinstance(said, str) else tuple(said),
         target=target,
@@ -112,7 +118,12 @@ def _comparison(out: Path, result: Mapping[str, Any]) -> Comparison:
         notes=tuple(str(note) for note in result["notes"]),
         domains=tuple((domain, _means(rows, names, domain)) for domain in domains),
         curves=tuple(_curves(out, [row for row in rows if row["domain"] == target])),
+        trial=reporting_comparison.trial(out, result, story, tokens, _resampled(recipe)),
     )
+
+
+def _resampled(recipe: Recipe) -> float:
+    return recipe.compare.resample if recipe.compare else 1.0
 
 
 def _means(rows: Sequence[Mapping[str, Any]], names: Sequence[str], domain: str) -> dict[str, float]:

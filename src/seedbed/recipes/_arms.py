@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import TypeVar, cast
 
 from seedbed import catalogue
 from seedbed.core.errors import RecipeError, did_you_mean
 from seedbed.core.method import Method
-from seedbed.recipe import Arm, Stage
+from seedbed.recipe import Arm, ComparePlan, Stage
 from seedbed.select.contract import Scorer, Selector
 from seedbed.select.mixing import Mixer
 from seedbed.select.scorers.constant import Constant
@@ -41,10 +43,40 @@ def arm_of(asked: str | Scorer | Mixer) -> Arm:
     return Arm(f"{arm}-{selector}" if selector else arm, stages)
 
 
+def comparison(
+    methods: Sequence[str | Scorer | Mixer | Arm],
+    *,
+    labels: str = "",
+    seeds: int = 5,
+    resample: float = 0.9,
+    curve: Sequence[float] = (0.5, 2.0, 4.0),
+) -> ComparePlan:
+    """Methods beside random documents and, where labels such as `source=handbook*` name clean ones, a ceiling.
+
+    Raises RecipeError for a method that is none, and for labels of another form.
+    """
+    arms = [RANDOM]
+    if labels:
+        field, _, patterns = labels.partition("=")
+        arms.append(ceiling(tuple(patterns.split(",")) if patterns else (), field))
+    arms += [asked if isinstance(asked, Arm) else arm_of(asked) for asked in methods if asked != RANDOM.name]
+    top = "ceiling" if labels else ""
+    return ComparePlan(tuple(arms), RANDOM.name, top, seeds=seeds, resample=resample, curve=tuple(curve))
+
+
+def stage_of(asked: str | Scorer | Mixer, selector: str | Selector = "") -> Stage:
+    """One choice of documents, outside a comparison; without a selector the method's own."""
+    stage = arm_of(asked).stages[-1]
+    if not selector:
+        return dataclasses.replace(stage, share=1.0)
+    chosen = _selector(selector) if isinstance(selector, str) else selector
+    return dataclasses.replace(stage, selector=chosen, share=1.0)
+
+
 def ceiling(patterns: tuple[str, ...], field: str) -> Arm:
     """The clean-label arm: documents whose url or source matches, read as often as the budget asks."""
-    if field not in ("url", "source"):
-        raise RecipeError("--ceiling", f"documents have no labels in {field!r}", "Write source=PATTERN or url=PATTERN.")
+    if field not in ("url", "source") or not patterns:
+        raise RecipeError("ceiling", f"{field!r} names no clean documents", "Write source=PATTERN or url=PATTERN.")
     scorer = UrlPattern(patterns=patterns, field="url" if field == "url" else "source")
     return Arm("ceiling", (Stage(scorer, RepeatToBudget()),))
 

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
+from seedbed.report.comparison_data import Trial
 from seedbed.report.training_data import Training
 from seedbed.stats.intervals import Interval
 
@@ -68,6 +69,7 @@ class Comparison:
         arms: best first, or in recipe order: as they are to be shown.
         domains: (domain, arm -> mean bits per byte).
         curves: training losses.
+        trial: methods against the baseline's measured curve, where there is one; it stands in place of the arms.
     """
 
     verdict: tuple[str, ...]
@@ -76,6 +78,7 @@ class Comparison:
     notes: tuple[str, ...] = ()
     domains: tuple[tuple[str, Mapping[str, float]], ...] = ()
     curves: tuple[LossCurve, ...] = ()
+    trial: Trial | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from seedbed.core import units
-from seedbed.report import plots, training, wording
+from seedbed.report import comparison, plots, training, wording
 from seedbed.report.data import Comparison, Distribution, Example, Funnel, LawFit, ReportData, Share
 from seedbed.stats.intervals import Interval
 
@@ -29,7 +29,7 @@ def render(data: ReportData) -> str:
     view["funnel"] = _funnel(data.funnel) if data.funnel else None
     view["histograms"] = _by_step(data.distributions)
     view["dropped"] = _by_reason(data.dropped, data.funnel)
-    view["comparison"] = _comparison(data.comparison) if data.comparison else None
+    view["comparison"] = _comparison(data.comparison, environment) if data.comparison else None
     verdicts = (verdict for _, counts in data.leaks.domains for verdict in counts) if data.leaks else ()
     view["leak_verdicts"] = list(dict.fromkeys(verdicts))
     counted = (verdict for _, counts in data.benchmarks.benchmarks for verdict in counts) if data.benchmarks else ()
@@ -56,9 +56,12 @@ def _environment() -> Environment:
         "words": wording.rule_name,
         "elsewhere": wording.thresholds_elsewhere,
         "shorten": wording.shorten,
+        "p_value": wording.p_value,
+        "factor": comparison.factor_words,
+        "heat": comparison.heat,
     }
     cast(Any, environment).filters.update(filters)
-    cast(Any, environment).globals["percent"] = wording.percent
+    cast(Any, environment).globals.update({"percent": wording.percent, "dict": dict})
     return environment
 
 
@@ -82,11 +85,9 @@ def tiles(data: ReportData) -> list[tuple[str, str, str]]:
         if funnel.kept_bytes is not None:
             remark = f"of {units.human(funnel.read_bytes, 'B')}" if funnel.read_bytes is not None else ""
             found.append((units.human(funnel.kept_bytes, "B"), "text kept, as extracted", remark))
-    if comparison := data.comparison:
-        n_seeds = max((arm.bits_per_byte.n for arm in comparison.arms), default=0)
-        found.append(
-            (str(len(comparison.arms)), "arms compared", f"{n_seeds} {'seed' if n_seeds == 1 else 'seeds'} each")
-        )
+    if of := data.comparison:
+        n_seeds = max((arm.bits_per_byte.n for arm in of.arms), default=0)
+        found.append((str(len(of.arms)), "arms compared", f"{n_seeds} {'seed' if n_seeds == 1 else 'seeds'} each"))
     if data.law:
         n_runs = sum(len(curve.run_tokens) for curve in data.law.curves)
         found.append((str(n_runs), "runs under the law", f"{len(data.law.curves)} model sizes"))
@@ -116,14 +117,15 @@ def contents(data: ReportData) -> list[tuple[str, str]]:
     return [(anchor, heading) for anchor, heading, is_there in there if is_there]
 
 
-def _comparison(of: Comparison) -> dict[str, Any]:
+def _comparison(of: Comparison, environment: Environment) -> dict[str, Any]:
     names = [arm.arm for arm in of.arms]
     baseline = next((arm.arm for arm in of.arms if arm.role == "baseline"), "the baseline")
     differs = any(arm.at_equal_tokens is not None for arm in of.arms)
     drawn = [arm for arm in names if any(curve.arm == arm for curve in of.curves)]
     return {
         "baseline": baseline,
-        "lead": lead(of, baseline),
+        "lead": comparison.lead(of.trial) if of.trial else lead(of, baseline),
+        "trial": comparison.section(of.trial, environment) if of.trial else "",
         "differences": [plots.difference_plot(of.arms, baseline, w) for w in (WIDE, NARROW)] if differs else [],
         "has_cost": any(arm.at_equal_cost is not None for arm in of.arms),
         "losses": [plots.loss_plot(of.curves, names, w) for w in (WIDE, NARROW)] if drawn else [],

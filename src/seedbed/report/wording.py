@@ -76,6 +76,11 @@ def flop(number: float | None) -> str:
     return "–" if number is None else "0" if number == 0 else units.human(number, "FLOP")
 
 
+def p_value(value: float) -> str:
+    """'0.012'; very small ones as what they are below."""
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
 def listed(names: Sequence[str]) -> str:
     """'a, b and c'."""
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)

@@ -287,7 +287,7 @@ class Endpoint:
             self._takes_many = False
             return _AgainError(said, 0.0)
         mend = "Give the base address, such as http://localhost:8000/v1, and the name of a model there."
-        return SeedbedError(self.where, said, mend if status in (301, 302, 307, 308, 404, 405) else "")
+        return SeedbedError(self.where, said, mend if status in (301, 302, 303, 307, 308, 404, 405) else "")
 
     def _silence(self, error: OSError | HTTPException) -> Exception:
         reason = error.reason if isinstance(error, urllib_error.URLError) else error

@@ -154,7 +154,7 @@ def _squeezed(matrix: Any) -> tuple[npt.NDArray[np.bool_], Any]:
     """(which columns hold anything, the matrix of those alone): all others keep the weight 0 they start from."""
     used_B = np.zeros(matrix.shape[1], np.bool_)
     used_B[matrix.indices] = True
-    place_B = np.cumsum(used_B) - 1
+    place_B = np.cumsum(used_B, dtype=np.int32) - 1
     shape = (matrix.shape[0], int(used_B.sum()))
     return used_B, _sparse.csr_matrix((matrix.data, place_B[matrix.indices], matrix.indptr), shape=shape)
 

@@ -14,7 +14,7 @@ _stats: Any = scipy_stats
 
 
 def spearman(a_N: FloatArray, b_N: FloatArray) -> float:
-    """Spearman's rank correlation, ties sharing their mean rank; 0 where one side is all ties or has under 2 entries."""
+    """Spearman's rank correlation; ties share their mean rank. 0 where a side is all ties or has no two entries."""
     if len(a_N) != len(b_N):
         raise ValueError(f"{len(a_N)} and {len(b_N)} entries")
     ranks = [np.asarray(_stats.rankdata(side), np.float64) for side in (a_N, b_N)]

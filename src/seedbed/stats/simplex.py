@@ -53,7 +53,7 @@ def pour(weight_D: FloatArray, total: float, cap_D: FloatArray) -> FloatArray:
     left = float(total)
     while free_D.any() and left > 0:
         wanted_D = np.where(free_D, weight_D, 0.0)
-        wanted_D *= left / wanted_D.sum()
+        wanted_D = wanted_D / wanted_D.sum() * left
         full_D = free_D & (wanted_D >= cap_D)
         if not full_D.any():
             return part_D + wanted_D

@@ -46,7 +46,7 @@ class Valley:
 
 
 def otsu(value_N: FloatArray) -> Split:
-    """The split with the largest variance between groups (Otsu 1979), over all splits between different numbers."""
+    """The split with the largest variance between groups (Otsu 1979); it never parts equal numbers."""
     v = np.sort(value_N)
     if len(v) < 2 or v[0] == v[-1]:
         return Split(float(v[0]) if len(v) else 0.0, 0.0)
@@ -54,7 +54,6 @@ def otsu(value_N: FloatArray) -> Split:
     n, below = len(v), np.arange(1, len(v))
     sum_below = np.cumsum(v_0)[:-1]
     between = (sum_below / n) ** 2 / (below / n * (1 - below / n))
-    between[v[1:] == v[:-1]] = -1
     best = int(np.argmax(between))
     return Split(float(v[best] + v[best + 1]) / 2, float(between[best] / (v_0**2).mean()))
 

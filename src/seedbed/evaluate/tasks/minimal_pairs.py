@@ -10,7 +10,8 @@ Units     nats a sentence; correct, chance: fraction; margin: nats.
 Fidelity  Exact for BLiMP's full-sentence method, but for ties: taking the first of two equals, the good one, would give
           a model without an opinion full marks. BLiMP's two prefix methods are left out. Sums favour the shorter
           sentence where the two differ in length: the length baseline beside each result says by how much.
-Errors    SeedbedError naming file, line and field for a sentence that is missing, empty, or the same as the other.
+Errors    SeedbedError naming file, line and field for a sentence that is missing or empty. A pair of the same sentence,
+          of which BLiMP holds a few, is a tie.
           Fields: "good", "bad" (BLiMP's "sentence_good", "sentence_bad"); optional "paradigm" (or "UID", else the
           file's name), "family" (or "linguistics_term"), "context", "id".
 """
@@ -40,8 +41,6 @@ class MinimalPairs(Probe):
     def item(self, line: Line) -> Item:
         """Good is the first choice."""
         good, bad = line.filled("good", "sentence_good"), line.filled("bad", "sentence_bad")
-        if good == bad:
-            raise line.wrong("bad", "is the same sentence as the good one")
         group = line.text("paradigm", "UID", missing=line.stem)
         family = line.text("family", "linguistics_term", missing="")
         return Item(line.name, group, line.text("context", missing=""), (good, bad), 0, family)

@@ -14,7 +14,7 @@ Fidelity  Adapted: the paper ranks mixtures and leaves the choice to the reader,
           domains of the pool where the paper used Wikipedia and books; without start_tokens it is the random start
           alone, from which averages soon stop to be models. The reference trains on equal-sized partitions; here
           each model reads the same number of tokens, a small domain more than once.
-Errors    SeedbedError for a loss that is not finite, naming the domain, and for a start on a domain that is not there.
+Errors    SeedbedError for a loss that is not finite, naming the trial, and for a start on a domain that is not there.
           One domain alone gets all. Ties go to the earlier candidate.
 """
 
@@ -31,7 +31,7 @@ from annotated_types import Ge, Gt, Le
 from seedbed.core.errors import SeedbedError, did_you_mean
 from seedbed.core.fingerprint import hash_bytes
 from seedbed.core.parameters import Json
-from seedbed.select.mixing import Domains, FloatArray, Mixer, Mixture, Seen, Trial, Trials
+from seedbed.select.mixing import Domains, FloatArray, Mixer, Mixture, Seen, Trial, target_loss
 from seedbed.stats.simplex import dirichlet
 
 ALL_SETS = 4096
@@ -77,7 +77,7 @@ class MergeProxy(Mixer):
         """The best candidate; how well averages foretold the trained pairs, beside the mean of single losses."""
         assert seen.trials is not None
         assert seen.merged is not None
-        _check(domains, seen.trials)
+        loss_R = target_loss(domains, seen.trials, self.path())
         n = len(domains.names)
         share_MD = self._candidates(n, seed)
         pair_KD = np.array([_equal(set(pair), n) for pair in self._pairs(domains)]).reshape(-1, n)
@@ -85,7 +85,7 @@ class MergeProxy(Mixer):
         padded[:, :n] = np.concatenate([share_MD, pair_KD])
         value = seen.merged(padded) @ domains.target_E
         value_M, foretold_K = value[: len(share_MD)], value[len(share_MD) :]
-        single_D = seen.trials.loss_RE[:n] @ domains.target_E
+        single_D = loss_R[:n]
         mean_M = share_MD @ single_D
         best = int(np.argmin(value_M))
         told: dict[str, Json] = {
@@ -93,7 +93,7 @@ class MergeProxy(Mixer):
             "loss_of_the_average": float(value_M[best]),
             "mean_of_losses": float(mean_M[best]),
             "pearson_with_mean_of_losses": _pearson(value_M, mean_M),
-            **_checked(foretold_K, seen.trials.loss_RE[n:] @ domains.target_E, pair_KD @ single_D),
+            **_checked(foretold_K, loss_R[n:], pair_KD @ single_D),
         }
         return Mixture(share_MD[best], told)
 
@@ -143,15 +143,6 @@ def _equal(chosen: set[int], n: int) -> FloatArray:
     share_D = np.zeros(n)
     share_D[sorted(chosen)] = 1.0 / len(chosen)
     return share_D
-
-
-def _check(domains: Domains, trials: Trials) -> None:
-    wrong = np.flatnonzero(~np.isfinite(trials.loss_RE).all(axis=1))
-    if len(wrong):
-        r = int(wrong[0])
-        of = domains.names[r] if r < len(domains.names) else f"pair {r - len(domains.names)}"
-        what = f"the model of {of} has losses {trials.loss_RE[r].tolist()}"
-        raise SeedbedError("merge_proxy", what, "Its training went wrong: lower the learning rate.")
 
 
 def _checked(foretold_K: FloatArray, trained_K: FloatArray, mean_K: FloatArray) -> dict[str, Json]:

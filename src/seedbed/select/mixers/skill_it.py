@@ -7,7 +7,7 @@ Source    Chen, Roberts, Bhatia, Wang, Zhang, Sala, Re 2023 (NeurIPS), arXiv 230
           compared with HazyResearch/skill-it (trainer/mw_trainer.py), October 2023.
 Formula   share_d = prior_d exp(step_size SUM_j graph_dj heat_j) / Z
           heat_j = sum (or mean) of the losses on j over the last `window` rounds; 1 in the first round
-          graph "pairs":   gain_dj = (loss_j after j alone - loss_j after d and j, half each) / loss_j after j alone
+          graph "pairs":   gain_dj = (loss_j after j alone - loss_j after d and j, half each) / loss_j at the start
           graph "singles": gain_dj = (loss_j at the start - loss_j after d alone) / loss_j at the start
           graph_dj = edge (binary) or gain_dj (weighted) where gain_dj > min_gain, else 0; graph_jj = 1 with "pairs"
 Shapes    trials loss_RE, round_loss_KE -> graph_DE, share_D
@@ -16,9 +16,10 @@ Fidelity  Adapted: the update is the released one, each round from the prior and
           replaces accumulation by the window; so are step_size 0.5 (their LEGO task; 0.2 for Natural Instructions),
           the window of 3, edges of 0.5 and 1 on the diagonal. The sum over the window is their default, the mean what
           they take for targets outside the pool: it makes steps `window` times smaller. The code that learned their
-          graphs is not released: trials follow the paper's two algorithms, at equal tokens. The start of "singles" is
-          a model trained on a sixteenth of a trial's tokens, where the paper takes the untrained one. Left out:
-          losses divided by the first ones, step sizes that change, lone skills held apart.
+          graphs is not released: trials follow the paper's two algorithms, at equal tokens. The start is a model
+          trained on a sixteenth of a trial's tokens, where the paper takes the untrained one; gains are divided by
+          its loss, so that one threshold serves skills of any difficulty. Left out: losses divided by the first
+          ones, step sizes that change, lone skills held apart.
 Errors    SeedbedError without trials, for losses that are not finite, and for "pairs" with a target that is no domain
           of the pool. A graph without edges off the diagonal, or complete, tells domains apart by nothing: `told` gives
           the number of edges. Without targets the shares are the prior.
@@ -39,7 +40,7 @@ from seedbed.select.mixing import Domains, FloatArray, Mixer, Mixture, Seen, Tri
 from seedbed.stats.exponentiated_gradient import moved
 
 _START = 16
-"""A trial's tokens over those of the start that "singles" compares with."""
+"""A trial's tokens over those of the start."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,17 +75,17 @@ class SkillIt(Mixer):
     trial_shape: Annotated[float, Gt(0), Le(4)] = 1.0
 
     def trials(self, domains: Domains, seed: int) -> Sequence[Trial]:
-        """Each domain alone; then each pair, or the start."""
+        """Each domain alone; the pairs, where they are asked for; last the start."""
         D = len(domains.names)
         one_DD = np.eye(D)
         mixed = list(one_DD)
         if self.graph == "pairs":
             mixed += [(one_DD[a] + one_DD[b]) / 2 for a in range(D) for b in range(a + 1, D)]
-        made = [Trial(tuple(share_D.tolist()), self.trial_tokens, self.trial_shape, seed) for share_D in mixed]
-        if self.graph == "singles":
-            shares = tuple(domains.share_D.tolist())
-            made.append(Trial(shares, self.trial_tokens // _START, self.trial_shape, seed))
-        return made
+        mixed.append(domains.share_D)
+        tokens = [self.trial_tokens] * (len(mixed) - 1) + [self.trial_tokens // _START]
+        return [
+            Trial(tuple(share_D.tolist()), n, self.trial_shape, seed) for share_D, n in zip(mixed, tokens, strict=True)
+        ]
 
     def mixture(self, domains: Domains, seen: Seen, seed: int) -> Mixture:
         """Shares of the next round; told beside them: the graph and its number of edges off the diagonal."""
@@ -106,22 +107,12 @@ class SkillIt(Mixer):
         if len(wrong):
             what = f"the loss of trial {wrong[0][0]} on {domains.targets[int(wrong[0][1])]} is not finite"
             raise SeedbedError(self.path(), what, "Look at the plan's learning rate.")
-        gain_DE = self._gains_of_pairs(domains, trials) if self.graph == "pairs" else _gains_of_singles(trials)
+        gain_DE = _of_pairs(domains, trials) if self.graph == "pairs" else _of_singles(domains, trials)
         taught_DE = gain_DE > self.min_gain
         graph_DE = np.where(taught_DE, gain_DE if self.edges == "weighted" else self.edge, 0.0)
         if self.graph == "pairs":
             graph_DE[_places(domains), np.arange(graph_DE.shape[1])] = 1.0
         return graph_DE
-
-    def _gains_of_pairs(self, domains: Domains, trials: Trials) -> FloatArray:
-        """gain_DE of reading a domain beside the target's own, over the target's own alone."""
-        D, place_E = len(domains.names), _places(domains)
-        loss = {frozenset(np.flatnonzero(row).tolist()): trials.loss_RE[r] for r, row in enumerate(trials.share_RD)}
-        gain_DE = np.zeros((D, len(place_E)))
-        for e, own in enumerate(place_E.tolist()):
-            alone = loss[frozenset((own,))][e]
-            gain_DE[:, e] = [(alone - loss[frozenset((d, own))][e]) / alone for d in range(D)]
-        return gain_DE
 
     def _heat(self, domains: Domains, round_loss_KE: FloatArray | None, E: int) -> FloatArray:
         if round_loss_KE is None or len(round_loss_KE) == 0:
@@ -134,13 +125,28 @@ class SkillIt(Mixer):
         return window_KE.sum(0) if self.over_window == "sum" else window_KE.mean(0)
 
 
-def _gains_of_singles(trials: Trials) -> FloatArray:
-    """gain_DE of reading each domain alone, over the start: the trial after them."""
-    D = trials.share_RD.shape[1]
-    if len(trials.loss_RE) != D + 1:
-        raise SeedbedError(SkillIt.path(), f"{len(trials.loss_RE)} trials where {D + 1} were asked for")
-    start_E = trials.loss_RE[D]
-    return (start_E - trials.loss_RE[:D]) / start_E
+def _of_pairs(domains: Domains, trials: Trials) -> FloatArray:
+    """gain_DE of reading a domain beside the target's own, over the target's own alone."""
+    D, place_E = len(domains.names), _places(domains)
+    _counted(trials, D * (D + 1) // 2 + 1)
+    read = [frozenset(np.flatnonzero(share_D).tolist()) for share_D in trials.share_RD[:-1]]
+    loss = dict(zip(read, trials.loss_RE[:-1], strict=True))
+    gain_DE = np.zeros((D, len(place_E)))
+    for e, own in enumerate(place_E.tolist()):
+        alone = loss[frozenset((own,))][e]
+        gain_DE[:, e] = [(alone - loss[frozenset((d, own))][e]) / trials.loss_RE[-1, e] for d in range(D)]
+    return gain_DE
+
+
+def _of_singles(domains: Domains, trials: Trials) -> FloatArray:
+    """gain_DE of reading each domain alone, over the start."""
+    _counted(trials, len(domains.names) + 1)
+    return (trials.loss_RE[-1] - trials.loss_RE[:-1]) / trials.loss_RE[-1]
+
+
+def _counted(trials: Trials, asked: int) -> None:
+    if len(trials.loss_RE) != asked:
+        raise SeedbedError(SkillIt.path(), f"there are {len(trials.loss_RE)} trials where {asked} were asked for")
 
 
 def _places(domains: Domains) -> npt.NDArray[np.int64]:

@@ -4,8 +4,8 @@ What      A language model rates documents; regressors and a classifier learn fr
           overall rating or the mean of the 14; the signal `domain` serves the selector quotas.
 Source    Peng, Yang, Zeng, Lin, Liu, Zhao 2025, arXiv 2502.19363, sections 3 and 4; reference code pengr/DataMan.
 Formula   rating_k = w_k x + b_k by ridge regression on what the judge says, held to 1..5; domain = argmax over domains
-          of w_d x + b_d by logistic regression, one against the rest. mean = SUM_k rating_k / 14, which ranks as the
-          paper's sum does.
+          of w_d x + b_d by logistic regression, one against the rest, each side weighing one half.
+          mean = SUM_k rating_k / 14, which ranks as the paper's sum does.
 Shapes    documents -> 14 ratings_N, domain_N, score_N
 Units     ratings from 1 (worst) to 5 (best); in sensitivity 5 means nothing sensitive.
 Fidelity  Adapted: linear models over hashed n-grams, where the paper tunes Qwen2-1.5B to write 14 digits and a domain;
@@ -121,13 +121,19 @@ class Dataman(Scorer):
         """Have a sample rated, and learn to rate the rest."""
         rated = self._labelled(given) if self.labels else self._asked(given)
         raters = fit_ridge(rated.x, rated.rating_NK, l2=self.l2)
-        of_N = np.array(rated.domain)
         found = tuple(name for name in DOMAINS if name in rated.domain)
-        models = [fit_logistic(rated.x, (of_N == name).astype(np.float64), l2=self.l2) for name in found]
+        models = [self._one(rated, name) for name in found]
         one_of = LinearModel(
             np.stack([model.weight for model in models], axis=1), np.array([model.intercept for model in models])
         )
         return FittedDataman(self, raters, found, one_of, rated.malformed)
+
+    def _one(self, rated: _Rated, domain: str) -> LinearModel:
+        """One domain against the rest; both sides weigh the same, or rare domains would never be named."""
+        inside_N = np.array([name == domain for name in rated.domain])
+        n = np.count_nonzero(inside_N)
+        weight_N = np.where(inside_N, 1 / n, 1 / max(len(inside_N) - n, 1))
+        return fit_logistic(rated.x, inside_N.astype(np.float64), weight_N=weight_N, l2=self.l2)
 
     def _asked(self, given: Given) -> _Rated:
         if given.judge is None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +31,12 @@ from seedbed.core.errors import SeedbedError
 from seedbed.core.nouns import DocumentBatch, Signal, signals_schema
 from seedbed.select.contract import Given, Need, PoolText, Scorer, TargetText
 from seedbed.text import unicode
+from seedbed.text.features import next_token
 from seedbed.text.hashing import extend, mix
 from seedbed.text.kernel import Bytes, Floats, Ints, kernel
 
-_WORD = unicode.ALPHA | unicode.DIGIT
-_UNDERSCORE = 95
+_PAIR = np.uint64(2)
+"""Begins the hash of a pair, so that its order counts."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Dsir(Scorer):
 
     signals = (Signal("n_features", "n-grams", "int", low=0), Signal("score", "nats, higher means keep"))
     selector = "gumbel_top_k"
+    version: ClassVar[int] = 2
 
     buckets: Annotated[int, Ge(2), Le(2**24)] = 10_000
     ngrams: Annotated[int, Ge(1), Le(2)] = 2
@@ -99,26 +101,6 @@ class FittedDsir:
 
 
 @kernel
-def next_token(data: Bytes, at: int, stop: int, flags: Bytes, lower: npt.NDArray[np.int32]) -> tuple[int, np.uint64]:
-    """(place behind the next token at or after `at`, its hash); hash 0 where there is none."""
-    kind, state = -1, np.uint64(0)
-    while at < stop:
-        code, size = unicode.code_point(data, at)
-        here = 1 if flags[code] & _WORD or code == _UNDERSCORE else 0
-        if flags[code] & unicode.SPACE:
-            here = -1
-        if kind >= 0 and here != kind:
-            break
-        if here >= 0:
-            kind = here
-            state = extend(state, np.uint64(lower[code] + 1))
-        at += size
-    if kind < 0:
-        return at, np.uint64(0)
-    return at, max(mix(state), np.uint64(1))
-
-
-@kernel
 def _count(data: Bytes, offsets: Ints, flags: Bytes, lower: npt.NDArray[np.int32], ngrams: int, count_K: Ints) -> None:
     n_buckets = np.uint64(len(count_K))
     for d in range(len(offsets) - 1):
@@ -127,7 +109,7 @@ def _count(data: Bytes, offsets: Ints, flags: Bytes, lower: npt.NDArray[np.int32
         while token != 0:
             count_K[token % n_buckets] += 1
             if ngrams > 1 and before != 0:
-                count_K[mix(extend(before, token)) % n_buckets] += 1
+                count_K[mix(extend(extend(_PAIR, before), token)) % n_buckets] += 1
             before = token
             at, token = next_token(data, at, stop, flags, lower)
 
@@ -151,7 +133,7 @@ def _score(
             total += log_ratio_K[token % n_buckets]
             n += 1
             if ngrams > 1 and before != 0:
-                total += log_ratio_K[mix(extend(before, token)) % n_buckets]
+                total += log_ratio_K[mix(extend(extend(_PAIR, before), token)) % n_buckets]
                 n += 1
             before = token
             at, token = next_token(data, at, stop, flags, lower)

@@ -6,13 +6,14 @@ Source    Li et al. 2024, DataComp-LM, arXiv 2406.11794, section 4.4 (200k posit
           bigrams, top 10 percent kept); Joulin et al. 2016, fastText, arXiv 1607.01759. ChineseWebText (EvalWeb, Chen
           et al. 2023, arXiv 2311.01149) is the same: rules, such a model, a threshold; for text written without
           spaces unit="characters".
-Formula   score = w . x + b; x = hashed n-gram counts of length 1 in the norm of `scale`; probability = sigmoid(score)
+Formula   score = w . x + b; x = hashed n-gram counts over their sum; probability = sigmoid(score)
           (w, b) minimise mean_N class_weight * cross-entropy + l2 / 2 * |w|^2; either class weighs one half
 Shapes    documents -> score_N, probability_N
 Units     score in nats (log-odds); probability a fraction.
 Fidelity  Adapted: one linear map, fitted to its optimum, where fastText learns 100-dimensional embeddings of the
-          n-grams and a map of their mean by some epochs of descent; 2^18 buckets where it has 2^21. A document's
-          words are those of dsir. Classes of unequal size weigh alike.
+          n-grams and a map of their mean by some epochs of descent; 2^18 buckets where it has 2^21. At most 50k of
+          each class by default, for memory. A document's words are those of dsir. Classes weigh alike whatever their
+          sizes.
 Errors    SeedbedError where positives or negatives hold no document with tokens. A document without words scores b.
 """
 
@@ -45,7 +46,8 @@ class NgramClassifier(Scorer):
         unit: what an n-gram is made of.
         ngrams: longest n-gram.
         buckets: how many the n-grams are hashed into.
-        scale: counts divided by their Euclidean norm, by their sum (fastText's mean), or not at all.
+        scale: counts divided by their sum (fastText's mean), by their Euclidean norm, or not at all. By the norm, long
+            documents lie farther out, so that a target of longer documents than the pool's teaches length.
         l2: how much large weights count against the fit.
         max_iterations: of the descent.
     """
@@ -57,13 +59,13 @@ class NgramClassifier(Scorer):
 
     positives: tuple[str, ...] = ()
     negatives: tuple[str, ...] = ()
-    max_positives: Annotated[int, Gt(0)] = 200_000
-    max_negatives: Annotated[int, Gt(0)] = 200_000
+    max_positives: Annotated[int, Gt(0)] = 50_000
+    max_negatives: Annotated[int, Gt(0)] = 50_000
     unit: Literal["words", "characters"] = "words"
     ngrams: Annotated[int, Ge(1), Le(8)] = 2
     buckets: Annotated[int, Ge(2), Le(2**24)] = 2**18
-    scale: Literal["l2", "mean", "none"] = "l2"
-    l2: Annotated[float, Gt(0)] = 1e-5
+    scale: Literal["l2", "mean", "none"] = "mean"
+    l2: Annotated[float, Gt(0)] = 1e-6
     max_iterations: Annotated[int, Gt(0)] = 200
 
     def needs(self) -> tuple[Need, ...]:

@@ -76,7 +76,7 @@ class Preselect(Scorer):
     least_share: Annotated[float, Gt(0), Le(0.5)] = 0.05
     ngrams: Annotated[int, Ge(1), Le(8)] = 2
     buckets: Annotated[int, Ge(2), Le(2**24)] = 2**18
-    l2: Annotated[float, Gt(0)] = 1e-5
+    l2: Annotated[float, Gt(0)] = 1e-6
 
     def __post_init__(self) -> None:
         """Raises RecipeError where the ladder cannot be built."""
@@ -116,8 +116,8 @@ class Preselect(Scorer):
         return FittedPreselect(self, fit_logistic(x, label_R, l2=self.l2))
 
     def features(self, documents: DocumentBatch) -> Csr:
-        """Hashed n-grams of each document, of Euclidean length 1."""
-        return hashed_ngrams(*documents.text_buffers(), ngrams=self.ngrams, buckets=self.buckets).scaled("l2")
+        """The share of each hashed n-gram in its document."""
+        return hashed_ngrams(*documents.text_buffers(), ngrams=self.ngrams, buckets=self.buckets).scaled("mean")
 
     def _labels(
         self, strength_N: FloatArray, tie_N: npt.NDArray[np.uint64]

@@ -102,7 +102,7 @@ class Qurating(Scorer):
     chunk_tokens: Annotated[int, Ge(1)] = 512
     ngrams: Annotated[int, Ge(1), Le(5)] = 2
     buckets: Annotated[int, Ge(2), Le(2**24)] = 2**16
-    l2: Annotated[float, Gt(0)] = 1e-4
+    l2: Annotated[float, Gt(0)] = 1e-5
 
     def needs(self) -> tuple[Need, ...]:
         """The pool; the judge where no labels are given."""
