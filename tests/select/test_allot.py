@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from seedbed.core.errors import SeedbedError
-from seedbed.select.allot import parts, weights_by_shares
+from seedbed.select.allot import draw_by_shares, parts, weights_by_shares
 from seedbed.select.contract import Scored
 from seedbed.select.selectors.gumbel_top_k import GumbelTopK
 from seedbed.select.selectors.top_k import TopK
@@ -90,3 +90,38 @@ def test_what_are_no_shares_is_refused():
     for wrong in ([0.5, 0.4, 0.0], [1.5, -0.5, 0.0], [float("nan"), 0.5, 0.5]):
         with pytest.raises(SeedbedError, match="are no shares"):
             weights_by_shares(TopK(), pool, domain, np.array(wrong), budget_tokens=9, max_epochs=1, seed=0)
+
+
+def draws(share, tokens, seeds):
+    pool, domain = scored(600)
+    return (
+        pool,
+        domain,
+        [
+            draw_by_shares(pool.key_N, pool.n_tokens_N, domain, np.array(share), tokens=tokens, seed=seed)
+            for seed in seeds
+        ],
+    )
+
+
+def test_a_draw_comes_to_its_shares_on_average_however_small_the_parts():
+    share = [0.02, 0.9, 0.08]
+    pool, domain, found = draws(share, 300, range(2000))
+    read = np.mean([tokens_by_domain(pool, domain, copies) for copies in found], axis=0)
+    assert read == pytest.approx(np.array(share) * 300, rel=0.08)
+    off = [tokens_by_domain(pool, domain, copies) - np.array(share) * 300 for copies in found]
+    assert np.abs(off).max() < 40
+
+
+def test_what_is_drawn_of_a_domain_does_not_depend_on_the_others():
+    _, domain, [both] = draws([0.5, 0.5, 0], 2000, [3])
+    _, _, [alone] = draws([1.0, 0, 0], 1000, [3])
+    assert (both[domain == 0] == alone[domain == 0]).all()
+
+
+def test_a_draw_reads_a_small_domain_again_and_is_never_empty():
+    pool, domain, [copies] = draws([1.0, 0, 0], 20_000, [0])
+    size = int(pool.n_tokens_N[domain == 0].sum())
+    assert set(np.unique(copies[domain == 0])) == {20_000 // size, 20_000 // size + 1}
+    _, _, tiny = draws([0.4, 0.3, 0.3], 1, range(50))
+    assert min(copies.sum() for copies in tiny) >= 1

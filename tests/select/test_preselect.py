@@ -35,6 +35,7 @@ class Model:
 
 
 SKILLS = (0.0, 0.15, 0.35, 0.5, 0.8, 1.0)
+SIX = Preselect(shapes=(0.5,) * 6, tokens=(1000,) * 6)
 
 
 def texts(rng, kind, n):
@@ -121,7 +122,7 @@ def scores(fitted, batch):
 def test_the_linear_scorer_separates_top_from_bottom_on_documents_it_has_not_seen():
     rng = np.random.default_rng(9)
     held = tokenised([*texts(rng, "p", 100), *texts(rng, "n", 100)])
-    score = scores(fit(Preselect()), held)
+    score = scores(fit(SIX), held)
     strength = predictive_strength(np.stack([Model(skill).document_losses(held) for skill in SKILLS]))
     decided = (strength >= 14 / 15) | (strength <= 0.5)
     assert rank_auc(score[decided], strength[decided] > 0.7) >= 0.8
@@ -130,7 +131,7 @@ def test_the_linear_scorer_separates_top_from_bottom_on_documents_it_has_not_see
 
 def test_the_order_is_found_whatever_the_order_of_the_ladder_and_given_folders_keep_theirs():
     held = tokenised([*texts(np.random.default_rng(9), "p", 30), *texts(np.random.default_rng(8), "n", 30)])
-    trained = [scores(fit(Preselect(), skills), held) for skills in (SKILLS, SKILLS[::-1])]
+    trained = [scores(fit(SIX, skills), held) for skills in (SKILLS, SKILLS[::-1])]
     assert np.array_equal(*trained)
     clean = np.repeat([True, False], 30)
     folders = Preselect(folders=tuple("abcdef"))
@@ -168,8 +169,8 @@ def test_needs_are_a_ladder_of_at_least_six_and_its_bounds():
 
 def test_models_that_cannot_be_told_apart_and_broken_losses_are_refused():
     with pytest.raises(SeedbedError, match="order the models alike"):
-        fit(Preselect(), [0.5] * 6, luck=0.0)
+        fit(SIX, [0.5] * 6, luck=0.0)
     with pytest.raises(SeedbedError, match="Losses must be finite"):
-        fit(Preselect(), luck=float("nan"))
+        fit(SIX, luck=float("nan"))
     with pytest.raises(SeedbedError, match="0 documents have tokens"):
-        Preselect().fit(Given(target=[planted()[0]], pool=[tokenised([""])], models=ladder()))
+        SIX.fit(Given(target=[planted()[0]], pool=[tokenised([""])], models=ladder()))

@@ -62,7 +62,7 @@ def gradients(some: Passes) -> torch.Tensor:
 
 @pytest.mark.parametrize("by", ["losses", "gradients"])
 def test_killed_and_resumed_is_the_same_to_the_bit(by, tmp_path: Path):
-    proxy = asked(gradients=by == "gradients", sampling="pool")
+    proxy = asked(gradients=by == "gradients", sampling="pool", share_D=(0.9, 0.07, 0.03))
     targets = {"t": source(20, context=CONTEXT, name="t", salt=7)}
     reference = initial_model(proxy.train.shape, 9)
 
@@ -193,6 +193,19 @@ def test_an_absent_domain_keeps_its_last_excess(tmp_path: Path):
         assert np.array_equal(excess_D[absent], before[absent], equal_nan=True)
         assert (excess_D[~absent] == loss_D[~absent]).all()  # nothing is subtracted
     assert sum(np.isnan(loss_D[1]) for loss_D, _ in told) > 3
+
+
+def test_the_targets_are_read_on_and_on(tmp_path: Path):
+    target, read = source(20, context=CONTEXT, name="t", salt=7), []
+    reading = target.reading
+
+    def watched(index):
+        read.append(index)
+        return reading(index)
+
+    target.reading = watched
+    train_proxy(asked(gradients=True), domains(), keep, seed=3, folder=tmp_path, targets={"t": target})
+    assert sorted(set(read)) == list(range(2 * 20))  # as many of each target as of each domain, at each step
 
 
 def test_small_batches_and_losses_that_are_no_number_are_refused(tmp_path: Path):

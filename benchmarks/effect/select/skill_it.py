@@ -5,8 +5,9 @@
 A row of six clauses adds six numbers modulo 5, one after the other; a model that has read clause k may be asked for
 the sum so far. Skills are told apart by where they are asked, and a model is trained on nothing else of a row: `chain`
 asks for the sums of one to four, `fifth` and `sixth` for the sums of so many (not learned alone within a trial; beside
-the chain it is one addition more, or two), and `first` for the sum of one, which is the clause itself.
-True prerequisites: chain -> fifth, chain -> sixth. The decoder has about 0.1 M parameters.
+the chain it is one addition more, or two). `copy` and `negate` begin with other words and ask for each number itself,
+or its negative: they are soon known, and teach nothing. True prerequisites: chain -> fifth, chain -> sixth. The decoder
+has about 0.1 M parameters.
 
 Two tables. select_skill_graph.csv: gain of each ordered pair of skills under each seed, whether it is an edge, whether
 it is a true prerequisite. select_skill_it.csv: accuracy and loss of each skill for each arm and seed after each round:
@@ -40,7 +41,9 @@ from seedbed.train.run import train
 from seedbed.train.schedules.constant import Constant
 
 RESULTS = Path(__file__).parents[2] / "results"
-ASKED = {"chain": (1, 2, 3, 4), "fifth": (5,), "sixth": (6,), "first": (1,)}
+EVERYWHERE = (1, 2, 3, 4, 5, 6)
+ASKED = {"chain": (1, 2, 3, 4), "fifth": (5,), "sixth": (6,), "copy": EVERYWHERE, "negate": EVERYWHERE}
+BEGINS = {"chain": 1, "fifth": 1, "sixth": 1, "copy": 2, "negate": 3}
 TRUE = {("chain", "fifth"), ("chain", "sixth")}
 NAMES, HARDEST = tuple(ASKED), "sixth"
 MODULUS, CLAUSES = 5, 6
@@ -49,14 +52,14 @@ ROUNDS = 6
 METHOD = SkillIt(graph="pairs", min_gain=0.05)
 
 
-def written(rng: np.random.Generator, count: int, skill: str | None) -> np.ndarray:
-    """(N, 2 CONTEXT): inputs, then the answers where the skill is asked for and 0 elsewhere; None asks everywhere."""
-    clause = rng.integers(0, MODULUS, (count, CLAUSES))
-    total = clause.cumsum(1) % MODULUS
-    inputs = np.concatenate([np.ones((count, 1), np.int64), 2 + clause], 1)
+def written(rng: np.random.Generator, count: int, skill: str) -> np.ndarray:
+    """(N, 2 CONTEXT): inputs, then the answers where the skill is asked for and 0 elsewhere."""
+    number = rng.integers(0, MODULUS, (count, CLAUSES))
+    answer = {"copy": number, "negate": -number % MODULUS}.get(skill, number.cumsum(1) % MODULUS)
+    inputs = np.concatenate([np.full((count, 1), BEGINS[skill]), 4 + number], 1)
     answers = np.zeros_like(inputs)
-    for place in range(1, CONTEXT) if skill is None else ASKED[skill]:
-        answers[:, place] = 2 + MODULUS + total[:, place - 1]
+    for place in ASKED[skill]:
+        answers[:, place] = 4 + MODULUS + answer[:, place - 1]
     return np.concatenate([inputs, answers], 1)
 
 
@@ -91,10 +94,10 @@ class Answers(CausalLM):
 
 
 def plan(steps: int, mixture: Sequence[Phase]) -> TrainPlan:
-    shape = ModelShape(2 + 2 * MODULUS, d_model=48, n_layers=3, n_heads=4, context=CONTEXT)
+    shape = ModelShape(4 + 2 * MODULUS, d_model=48, n_layers=3, n_heads=4, context=CONTEXT)
     slots: dict[str, Any] = {"objective": Answers(), "optimizer": AdamW(), "schedule": Constant()}
     return TrainPlan(
-        shape, **slots, tokens=steps * SEQUENCES * CONTEXT, batch_sequences=SEQUENCES, learning_rate=3e-3,
+        shape, **slots, tokens=steps * SEQUENCES * CONTEXT, batch_sequences=SEQUENCES, learning_rate=2e-3,
         mixture=tuple(mixture), checkpoints=Checkpoints(every_steps=1_000_000, keep_last=1),
     )  # fmt: skip
 
@@ -111,14 +114,15 @@ def measured(model: Decoder) -> tuple[np.ndarray, np.ndarray]:
     """(loss_E in nats, accuracy_E) of each skill on fresh rows."""
     import torch
 
-    given = torch.from_numpy(written(np.random.default_rng(10**6), 2048, None))
-    with torch.no_grad():
-        logits, answers = model(given[:, :CONTEXT])[:, 1:], given[:, CONTEXT + 1 :]
-        flat = torch.nn.functional.cross_entropy(logits.flatten(0, 1), answers.flatten(), reduction="none")
-    loss_T = flat.reshape(answers.shape).mean(0).numpy()
-    right_T = (logits.argmax(-1) == answers).float().mean(0).numpy()
-    places = [[place - 1 for place in asked] for asked in ASKED.values()]
-    return np.array([loss_T[at].mean() for at in places]), np.array([right_T[at].mean() for at in places])
+    loss_E, right_E = np.zeros(len(NAMES)), np.zeros(len(NAMES))
+    for e, name in enumerate(NAMES):
+        given = torch.from_numpy(written(np.random.default_rng(10**6), 1024, name))
+        places = list(ASKED[name])
+        with torch.no_grad():
+            logits, answers = model(given[:, :CONTEXT])[:, places], given[:, CONTEXT:][:, places]
+            loss_E[e] = float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), answers.flatten()))
+        right_E[e] = float((logits.argmax(-1) == answers).float().mean())
+    return loss_E, right_E
 
 
 def learned_graph(seed: int, trial_steps: int) -> tuple[Domains, Seen, list[dict[str, str]]]:
@@ -155,7 +159,9 @@ def trained(arm: str, seed: int, steps: int, about: Domains, seen: Seen) -> list
         before: Path | None = None
         for count in range(ROUNDS):
             given = dataclasses.replace(seen, round_loss_KE=np.array(heard) if heard else None)
-            share_D = np.full(len(NAMES), 0.25) if arm == "even" else METHOD.mixture(about, given, seed).share_D
+            share_D = (
+                np.full(len(NAMES), 1 / len(NAMES)) if arm == "even" else METHOD.mixture(about, given, seed).share_D
+            )
             end = (count + 1) / ROUNDS
             now = plan(steps, [*phases, phase(share_D)])
             folder = Path(root) / str(count)

@@ -24,8 +24,8 @@ from seedbed.select.contract import FloatArray
 from seedbed.tokenize.run import Part, Pool, tokenize
 from seedbed.train.plan import TrainPlan
 
-DOCUMENT_COLUMNS = ("source", "language", "site")
-"""What a selector or a mixer may ask of a document; the site is the host of its url."""
+DOCUMENT_COLUMNS = ("source", "language", "site", "n_bytes")
+"""What a selector may ask of a document; the site is the host of its url."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,13 +123,16 @@ def whole_table(pool: Pool, copies_N: FloatArray) -> Any:
     return arrow.table(cast("dict[str, Any]", columns), WEIGHTS)
 
 
-def column_of(pool: Pool, name: str) -> npt.NDArray[np.object_]:
-    """A text a document: its source, language or site. Raises SeedbedError for another name."""
+def column_of(pool: Pool, name: str) -> npt.NDArray[Any]:
+    """A text a document: its source, language or site; or its n_bytes. Raises SeedbedError for another name."""
+    if name == "n_bytes":
+        return arrow.numpy(pool.index(), "n_bytes").astype(np.float64)
     if name not in DOCUMENT_COLUMNS:
         known = ", ".join(DOCUMENT_COLUMNS)
         raise SeedbedError(name, "is no column of documents, and no signal of this scorer", f"Documents have: {known}.")
-    texts = arrow.strings(pool.columns(["url" if name == "site" else name]), "url" if name == "site" else name)
-    return np.array([_site(text or "") if name == "site" else text or "" for text in texts], dtype=object)
+    column = "url" if name == "site" else name
+    texts = [text or "" for text in arrow.strings(pool.columns([column]), column)]
+    return np.array([_site(text) for text in texts] if name == "site" else texts, dtype=object)
 
 
 def _site(url: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -30,10 +29,9 @@ from seedbed.pipeline.material import Material, column_of, scaled, whole_table
 from seedbed.pipeline.training import RunTask, run_all
 from seedbed.pipeline.workplace import Workplace
 from seedbed.recipe import Stage
-from seedbed.select.allot import weights_by_shares
-from seedbed.select.contract import FloatArray, LossModel, Scored
+from seedbed.select.allot import draw_by_shares
+from seedbed.select.contract import FloatArray, LossModel
 from seedbed.select.mixing import Domains, Mixer, Seen, Trial, Trials
-from seedbed.select.selectors.gumbel_top_k import GumbelTopK
 from seedbed.stats.sampling import keys_of
 from seedbed.tokenize.run import Part, Pool, tokenize
 
@@ -156,10 +154,8 @@ class _Draw:
         n_tokens_N = arrow.numpy(index, "n_tokens").astype(np.int64)
         ids = cast("list[bytes]", index.column("id").to_pylist())
         share_D = np.array([self.shares.get(name, 0.0) for name in names])
-        scored = Scored(np.zeros(len(ids)), n_tokens_N, keys_of(ids))
-        copies_N = weights_by_shares(
-            GumbelTopK(), scored, domain_N, share_D, budget_tokens=self.tokens, max_epochs=math.inf, seed=self.seed
-        )
+        key_N = keys_of(ids)
+        copies_N = draw_by_shares(key_N, n_tokens_N, domain_N, share_D, tokens=self.tokens, seed=self.seed)
         return copies_N, n_tokens_N
 
 

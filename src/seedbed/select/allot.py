@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from seedbed.core.errors import SeedbedError
 from seedbed.select.contract import FloatArray, Scored, Selector
+from seedbed.stats.sampling import gumbels, hashed, order_by, uniforms
 from seedbed.stats.simplex import pour
 
 IntArray = npt.NDArray[np.int64]
@@ -60,6 +61,42 @@ def weights_by_shares(
             mine = Scored(scored.score_N[rows], scored.n_tokens_N[rows], scored.key_N[rows], columns)
             copies_N[rows] = whole + selector.copies(mine, budget_tokens=rest, seed=seed)
     return copies_N
+
+
+def draw_by_shares(
+    key_N: npt.NDArray[np.uint64],
+    n_tokens_N: IntArray,
+    domain_N: IntArray,
+    share_D: FloatArray,
+    *,
+    tokens: int,
+    seed: int,
+) -> FloatArray:
+    """copies_N: random documents that come to `tokens`, each domain to its share of them on average over seeds.
+
+    The document that would pass a domain's part is kept with the chance of what is missing over its length: many small
+    parts do not add up to more than their shares. A domain smaller than its part is read again. At least one document
+    is drawn. What is drawn of a domain does not depend on the other domains.
+    """
+    _check(share_D, domain_N)
+    tokens_D = np.bincount(domain_N, n_tokens_N, len(share_D))
+    copies_N = np.zeros(len(domain_N))
+    order_N = order_by(gumbels(seed, key_N), hashed(seed, key_N))
+    coin_N = uniforms(seed + _COIN, key_N)
+    for domain in np.flatnonzero((share_D > 0) & (tokens_D > 0)):
+        order = order_N[domain_N[order_N] == domain]
+        whole, rest = divmod(float(share_D[domain]) * tokens, float(tokens_D[domain]))
+        size = np.maximum(n_tokens_N[order], 1)
+        missing = np.clip((rest - (np.cumsum(size) - size)) / size, 0, 1)
+        copies_N[order] = whole + (missing > coin_N[order])
+    if not copies_N.any():
+        first = order_N[domain_N[order_N] == int(np.argmax(share_D))]
+        copies_N[first[:1]] = 1.0
+    return copies_N
+
+
+_COIN = 0x636F_696E_0000_0000
+"""Keeps the coins apart from the order, which is drawn by the same seed."""
 
 
 def _check(share_D: FloatArray, domain_N: IntArray) -> None:

@@ -278,11 +278,10 @@ def draw(batches: Iterable[DocumentBatch], n: int, seed: int, *, min_tokens: int
     kept: list[tuple[int, DocumentBatch]] = []
     for batch in batches:
         word_N = hashed(seed, keys_of(batch.ids))
-        long_N = np.diff(batch.token_ids[1]) >= min_tokens
-        limit = kept[-1][0] if len(kept) >= n else 2**64
-        kept.extend(
-            (int(word_N[row]), batch.one(int(row))) for row in np.flatnonzero(long_N) if int(word_N[row]) < limit
-        )
+        limit = np.uint64(kept[-1][0] if len(kept) >= n else 2**64 - 1)
+        rows = np.flatnonzero((np.diff(batch.token_ids[1]) >= min_tokens) & (word_N <= limit))
+        mine = batch.some(rows)  # copied out, so that a kept document does not hold its whole batch
+        kept.extend((int(word_N[row]), mine.one(at)) for at, row in enumerate(rows))
         kept = sorted(kept, key=lambda entry: entry[0])[:n]
     return joined([document for _, document in kept])
 

@@ -10,12 +10,14 @@ Formula   strength = SUM_(i<j) [C_i > C_j] / (M (M - 1) / 2); C_i bits per byte 
           on hashed word bigrams.
 Shapes    documents -> score_N; within the fit loss_MN -> strength_N
 Units     score in nats (log-odds); strength a fraction; losses in bits per byte.
-Fidelity  Adapted: the ladder is M small models of this run, trained on the pool and ordered by their loss on the
-          target, where the paper takes six published models (7B to 65B) ordered by an average of benchmarks: `folders`
-          takes such models, worst first. The sample is uniform over the pool, not 300 documents of each of 3,000
-          sites. A logistic regression stands in for fastText, as in ngram_classifier. Where fewer than least_share of
-          the sample reach strength 1, the next highest are positives too; neither side takes more than half.
-          Models that differ in size alone order documents by how fast loss falls with size: templates score high.
+Fidelity  Adapted: the ladder is M small models of this run, each trained on its own random sample of the pool and
+          ordered by their loss on the target, where the paper takes six published models (7B to 65B) ordered by an
+          average of benchmarks: `folders` takes such models, worst first. By default they are of one size and length,
+          so that what they read is what orders them; models that differ in size or length alone order nearly all
+          documents alike, and then easy text, templates and even noise score high. The sample is uniform over the
+          pool, not 300 documents of each of 3,000 sites. A logistic regression stands in for fastText, as in
+          ngram_classifier. Where fewer than least_share of the sample reach strength 1, the next highest are positives
+          too; neither side takes more than half.
 Errors    SeedbedError for fewer than two documents with tokens, for losses that are not finite, and for models that no
           document tells apart. RecipeError for fewer than two models. A document without words scores b.
 """
@@ -68,8 +70,8 @@ class Preselect(Scorer):
 
     signals = (Signal("score", "nats, log-odds of a predictive document, higher means keep"),)
 
-    shapes: tuple[Annotated[float, Gt(0), Le(4)], ...] = (0.25, 0.25, 0.5, 0.5, 0.5, 0.75)
-    tokens: tuple[Annotated[int, Gt(0)], ...] = (250_000, 1_000_000, 500_000, 1_000_000, 2_000_000, 2_000_000)
+    shapes: tuple[Annotated[float, Gt(0), Le(4)], ...] = (0.5,) * 8
+    tokens: tuple[Annotated[int, Gt(0)], ...] = (500_000,) * 8
     learning_rate: Annotated[float, Gt(0), Le(1)] = 1e-3
     folders: tuple[str, ...] = ()
     sample_documents: Annotated[int, Ge(2)] = 10_000
