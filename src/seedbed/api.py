@@ -90,9 +90,9 @@ class Corpus:
         """Remove the artifacts that the newest run does not use."""
         return upkeep.gc(self.out, dry_run=dry_run)
 
-    def export(self, target: str | Path, to: str = "jsonl.zst") -> dict[str, int]:
-        """Write the kept documents as JSON Lines, or their tokens as megatron or mds."""
-        return exporting.export(self.out, target, to)
+    def export(self, target: str | Path, to: str = "jsonl.zst", **how: Unpack[exporting.How]) -> dict[str, int]:
+        """Write documents as JSON Lines, tokens as megatron or mds, or a selection: see pipeline.export_selection."""
+        return exporting.export(self.out, target, to, **how)
 
 
 def load_recipe(recipe: str | Recipe, settings: Settings | None = None) -> Recipe:
@@ -259,9 +259,11 @@ def train(
     return TrainedRun(Path(asked.out))
 
 
-def export(folder: str | Path, target: str | Path, to: str = "jsonl.zst") -> dict[str, Any]:
-    """Hand documents or tokens of a folder, or with `to="hf"` its model, to other programs."""
-    return exporting.export(folder, target, to)
+def export(
+    folder: str | Path, target: str | Path, to: str = "jsonl.zst", **how: Unpack[exporting.How]
+) -> dict[str, Any]:
+    """Hand documents, tokens or a selection of a folder, or with `to="hf"` its model, to other programs."""
+    return exporting.export(folder, target, to, **how)
 
 
 def sample(model: str | Path, prompt: str, **how: Any) -> Iterator[str]:

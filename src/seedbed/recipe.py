@@ -19,7 +19,7 @@ from seedbed.core import parameters, units
 from seedbed.core.errors import RecipeError, did_you_mean
 from seedbed.core.parameters import Json, decode, encode
 from seedbed.curate.plan import CuratePlan
-from seedbed.evaluate.contract import Audit, Task
+from seedbed.evaluate.contract import Audit, Probe, Task
 from seedbed.model.shape import ModelShape
 from seedbed.predict.contract import Law
 from seedbed.select.contract import Scorer, Selector
@@ -94,6 +94,19 @@ class ComparePlan:
 
 
 @dataclasses.dataclass(frozen=True)
+class ProbePlan:
+    """Items that show an ability, by likelihood.
+
+    Args:
+        file: a file, folder or zip archive of items.
+        task: how they are scored.
+    """
+
+    file: str
+    task: Probe
+
+
+@dataclasses.dataclass(frozen=True)
 class EvaluatePlan:
     """What is measured on which held-out texts.
 
@@ -102,12 +115,14 @@ class EvaluatePlan:
         target: the domain that decides.
         task: how a model is scored.
         audit: the leak check of the held-out texts against the pool, or none.
+        probes: name -> abilities that the models of a comparison are asked for too.
     """
 
     texts: Mapping[str, str]
     target: str
     task: Task
     audit: Audit | None = None
+    probes: Mapping[str, ProbePlan] = dataclasses.field(default_factory=dict[str, ProbePlan])
 
     def __post_init__(self) -> None:
         """Raises RecipeError for a target that has no text."""

@@ -1,5 +1,7 @@
 """The regression on what one step does: planted kinds of text, labels without meaning, and a model that is asked."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -105,6 +107,22 @@ def test_what_is_asked_for_and_how_often():
     assert probe.asked == [(100, 30), (20, 15), (20, 15)]
     assert not any(isinstance(need, Gradients) for need in Mates().needs())
     assert any(isinstance(need, Gradients) for need in Mates(features="embeddings").needs())
+
+
+def test_the_reference_is_cut_to_its_beginnings():
+    class Seen(Told):
+        def losses_after_step(self, documents, reference):
+            self.reference = reference
+            return super().losses_after_step(documents, reference)
+
+    pool, probe = pool_of(20, 4)[0], Seen()
+    ids = np.arange(30)
+    target = DocumentBatch(DocumentBatch.of(["a", "b", "c"]).rows, (ids, np.array([2, 5, 5, 25])))
+    law = Mates(reference_tokens=4, n_reliability=0)
+    law.fit(Given(target=[target], pool=[pool], probe=probe))
+    found, offsets = probe.reference.token_ids
+    pieces = {tuple(found[a:b].tolist()) for a, b in itertools.pairwise(offsets)}
+    assert pieces == {(2, 3, 4), (5, 6, 7, 8)}, "the one without tokens is not drawn"
 
 
 def test_the_order_and_the_cut_of_the_pool_do_not_matter():

@@ -108,6 +108,15 @@ def source(name: str, documents: DocumentBatch, copies_N: np.ndarray, seed: int)
     return TokenSource(name, [shard], copies_N, seed=seed, context=SHAPE.context)
 
 
+def cut(documents: DocumentBatch, most: int) -> DocumentBatch:
+    """The first tokens of each document: what a step sees of it."""
+    ids, offsets = documents.token_ids
+    size_N = np.minimum(np.diff(offsets), most)
+    ends_N = np.cumsum(size_N)
+    place = np.repeat(offsets[:-1] - (ends_N - size_N), size_N) + np.arange(ends_N[-1])
+    return DocumentBatch(documents.rows, (ids[place], np.concatenate([[0], ends_N]).astype(np.int64)))
+
+
 class Recorder:
     """A probe that keeps its first answer."""
 
@@ -194,7 +203,7 @@ def rows_of(asked: argparse.Namespace, words: Text, seed: int) -> Iterator[tuple
     marks = [int(mark) for mark in asked.marks.split(",")]
     law = demo.small_training(2 * marks[-1])
     plan = dataclasses.replace(law, shape=SHAPE)
-    reference = draw([words.target], asked.reference, seed + 100)
+    reference = cut(draw([words.target], asked.reference, seed + 100), 2 * SHAPE.context)
     out = asked.out / f"seed-{seed}"
     shutil.rmtree(out, ignore_errors=True)
     pool, n = words.pool, len(words.pool)
@@ -217,8 +226,10 @@ def rows_of(asked: argparse.Namespace, words: Text, seed: int) -> Iterator[tuple
             yield mark, "mates_drift", "", spearman(before[1], scores), n
         before = recorder.first, scores
         quad = Quad(candidates=DOCUMENTS, n_reference=asked.reference, unsampled="mean")
-        fifty = draw([pool], DOCUMENTS, seed + 2)
-        influence = arrow.numpy(quad.fit(dataclasses.replace(given, gradients=gradients)).measure(fifty), "score")
+        short = cut(pool, SHAPE.context)
+        fifty = draw([short], DOCUMENTS, seed + 2)
+        own = quad.fit(dataclasses.replace(given, pool=[short], gradients=gradients))
+        influence = arrow.numpy(own.measure(fifty), "score")
         step = -recorder.losses_after_step(fifty, reference)
         without = leave_one_out(at, fifty, draw([pool], LATER_STEPS * LATER_SEQUENCES, seed + 200), reference)
         yield mark, "quad_step", "", spearman(influence, step), len(fifty)

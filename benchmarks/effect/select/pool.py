@@ -30,9 +30,19 @@ import seedbed as sb
 from seedbed import sample
 
 PASSAGE = 1500
-PLANTED = {"easy": 380, "template": 260, "noise": 260, "shuffled": 260, "near_copy": 420, "half_noise": 260, "offers": 200}
+PLANTED = {
+    "easy": 380,
+    "template": 260,
+    "noise": 260,
+    "shuffled": 260,
+    "near_copy": 420,
+    "half_noise": 260,
+    "offers": 200,
+}
 MOST = {sample.TARGET: 420, "society": 700}
 """Passages of a domain, at most: few of the target, so that reading at random hardly finds them."""
+UNWANTED = 60
+"""More of the unwanted text, for methods that learn what it is."""
 RARE = 100
 """Domains with fewer passages are one, `other`."""
 
@@ -45,7 +55,7 @@ CALLS = ("Buy now", "Click here", "Only today", "Best price", "Act fast", "Free 
 
 
 def build(folder: Path, seed: int = 7) -> dict[str, int]:
-    """Write pool.jsonl.gz into the folder; gives the number of passages by source."""
+    """Write pool.jsonl.gz, and unwanted.jsonl.gz beside it; gives the number of passages by source."""
     draw = random.Random(seed)
     passages = _real(draw)
     rows = [(domain, text) for domain, texts in passages.items() for text in texts]
@@ -54,17 +64,22 @@ def build(folder: Path, seed: int = 7) -> dict[str, int]:
         rows += [(kind, _planted(kind, draw, real)) for _ in range(count)]
     draw.shuffle(rows)
     folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "pool.jsonl.gz", rows)
+    _write(folder / "unwanted.jsonl.gz", [("offers", _planted("offers", draw, real)) for _ in range(UNWANTED)])
+    counts: dict[str, int] = {}
+    for source, _ in rows:
+        counts[source] = counts.get(source, 0) + 1
+    return counts
+
+
+def _write(file: Path, rows: list[tuple[str, str]]) -> None:
     with (
-        (folder / "pool.jsonl.gz").open("wb") as raw,
+        file.open("wb") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0) as out,
     ):
         for number, (source, text) in enumerate(rows):
             row = {"text": text, "url": f"https://{source}.example/{number}", "source": source}
             out.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
-    counts: dict[str, int] = {}
-    for source, _ in rows:
-        counts[source] = counts.get(source, 0) + 1
-    return counts
 
 
 def _real(draw: random.Random) -> dict[str, list[str]]:

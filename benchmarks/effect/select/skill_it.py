@@ -1,6 +1,6 @@
 """Skill-it on a LEGO-like synthetic: does it learn which skill needs which, and learn the hardest one sooner?
 
-    python benchmarks/effect/select/skill_it.py [--seeds 3] [--steps 600] [--trial-steps 250] [--out benchmarks/results]
+    python benchmarks/effect/select/skill_it.py [--seeds 3] [--steps 720] [--trial-steps 200] [--out benchmarks/results]
 
 A row of six clauses adds six numbers modulo 5, one after the other; a model that has read clause k may be asked for
 the sum so far. Skills are told apart by where they are asked, and a model is trained on nothing else of a row: `chain`
@@ -191,8 +191,8 @@ def write(file: Path, rows: list[dict[str, str]]) -> None:
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--seeds", type=int, default=3)
-    asked.add_argument("--steps", type=int, default=600)
-    asked.add_argument("--trial-steps", type=int, default=250)
+    asked.add_argument("--steps", type=int, default=720)
+    asked.add_argument("--trial-steps", type=int, default=200)
     asked.add_argument("--out", type=Path, default=RESULTS)
     given = asked.parse_args()
     runtime.prepare()

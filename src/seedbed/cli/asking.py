@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, cast
 
 import typer
 
@@ -182,18 +182,23 @@ def verify(folder: Folder, dry_run: DryRun = False, as_json: AsJson = False) -> 
 def export(
     folder: Annotated[str, typer.Argument(help="Output folder of a curation; for --to hf any folder that holds a model: a training folder, a checkpoint, a model folder.")],  # noqa: E501
     target: Annotated[str, typer.Argument(help="A new file or folder, here or in a store.")] = "",
-    to: Annotated[str, typer.Option(help="jsonl.zst, jsonl.gz, jsonl: documents; megatron, mds: tokens; hf: the model, as Hugging Face's folder.")] = "jsonl.zst",  # noqa: E501
+    to: Annotated[str, typer.Option(help="jsonl.zst, jsonl.gz, jsonl: documents; selection: Parquet with the copies of each; mixture: shares as JSON; megatron, mds: tokens; hf: the model, as Hugging Face's folder.")] = "jsonl.zst",  # noqa: E501
     out: Annotated[str, typer.Option("--out", help="The same as TARGET.")] = "",
+    weights: Annotated[str, typer.Option(help="Which selection or mixture: a folder that `select` printed, or a method such as dsir.")] = "",  # noqa: E501
+    rows: Annotated[str, typer.Option(help="Of a selection: all documents, those selected, or repeated: a row a reading, for programs that know no copies.")] = "",  # noqa: E501
+    seed: Annotated[Optional[int], typer.Option(help="Of repeated rows: that of the training; 0 unless told.")] = None,  # noqa: UP045
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Hand the kept documents, their tokens, or a model to other programs. `documents/` is plain Parquet already."""
+    """Hand kept documents, selections, tokens or a model to other programs. `documents/` is plain Parquet already."""
     from seedbed.pipeline import export as exporting
 
     if bool(target) == bool(out):
         raise RecipeError("export", "asks for one file or folder to write", "Name it as TARGET or with --out.")
     goal = target or out
-    told = exporting.export(folder, goal, to)
-    words = (f"{n:,} {name.replace('_', ' ')}" if isinstance(n, int) else str(n) for name, n in told.items())
+    given = {"weights": weights or None, "rows": rows or None, "seed": seed}
+    how = cast(exporting.How, {name: value for name, value in given.items() if value is not None})
+    told = exporting.export(folder, goal, to, **how)
+    words = (f"{n:,.0f} {name.replace('_', ' ')}" if isinstance(n, int | float) else str(n) for name, n in told.items())
     print(json.dumps(told) if as_json else ", ".join(words))
     if not as_json:
         print(f"Exported: {url_of(goal)}")

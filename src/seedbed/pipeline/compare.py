@@ -11,6 +11,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
+
 from seedbed.core import arrow
 from seedbed.core.artifact import Artifact
 from seedbed.core.errors import SeedbedError
@@ -22,6 +24,7 @@ from seedbed.evaluate.speed_up import comparison_table, outcomes
 from seedbed.evaluate.summary import Summary, summarise
 from seedbed.evaluate.verdicts import notes, sentences
 from seedbed.model import counts
+from seedbed.pipeline import probing_tasks
 from seedbed.pipeline.arms import ArmRun, Job, asks_the_arm, walk
 from seedbed.pipeline.auxiliary import Models, trained_models
 from seedbed.pipeline.choose import score_all, scoring
@@ -131,6 +134,8 @@ def compare_into(
         summary = summary_into(place, own, curve, plan, evaluation.target)
         verdict = sentences(summary)
         result.update(summary=summary.to_json(), notes=list(notes(summary)))
+    if evaluation.probes:
+        result.update(probes=probes_into(place, material, arms, evaluation))
     result.update(verdict=list(verdict), rows=list[Json](rows), **comparison.to_json())
     for row in (*result["rows"], *result["arms"]):
         row.pop("seconds_select")
@@ -147,6 +152,26 @@ def summary_into(
     summary = summarise(found, baseline=plan.baseline, ceiling=plan.ceiling)
     write_csv(summary.table(), place.out / "summary.csv")
     return summary
+
+
+def probes_into(
+    place: Workplace, material: Material, arms: Sequence[ArmRun], evaluation: EvaluatePlan
+) -> list[dict[str, Json]]:
+    """probes.csv at the top of the folder: accuracy of every arm and seed, and of baselines that know no model."""
+    asked = {name: (plan.task, plan.file) for name, plan in evaluation.probes.items()}
+    found = probing_tasks.probe_runs(place, [arm.run for arm in arms], asked)
+    plain = probing_tasks.probe_baselines(asked, material.pool.documents)
+    told = [(arm.arm, arm.seed, name, found[arm.run.path.name][name]) for arm in arms for name in asked]
+    told += [
+        (baseline, None, name, summary) for baseline, by_name in plain.items() for name, summary in by_name.items()
+    ]
+    rows: list[dict[str, Json]] = []
+    for arm, seed, name, summary in told:
+        overall = summary.overall
+        numbers = {"accuracy": overall.accuracy.value, "chance": overall.chance, "items": overall.items}
+        rows.append({"method": arm, "seed": seed, "probe": name, **numbers})
+    write_csv(arrow.table({name: [row[name] for row in rows] for name in rows[0]}), place.out / "probes.csv")
+    return rows
 
 
 Row = Mapping[str, Json]
@@ -174,9 +199,18 @@ def _row(place: Workplace, arm: ArmRun) -> dict[str, Json]:
         "seconds_select": seconds,
         "epochs": arm.run.about["epochs"],
         "budget_tokens": arm.run.about["tokens"],
-        "unique_tokens": sum(cast(float, told["unique_tokens"]) for told in about),
+        "unique_tokens": _unique_tokens(arm.weights),
         "chosen_tokens": sum(cast(float, told["tokens"]) for told in about),
         "chosen_documents": [told["documents"] for told in about],
         "run": arm.run.path.name,
         "weights": [w.path.name for w in arm.weights],
     }
+
+
+def _unique_tokens(weights: Sequence[Artifact]) -> float:
+    """Tokens of all documents chosen in any stage, each counted once."""
+    if len(weights) == 1:
+        return float(cast(int, weights[0].about["unique_tokens"]))
+    tables = [artifact.table(["copies", "n_tokens"]) for artifact in weights]
+    read_N = np.any([arrow.numpy(table, "copies") > 0 for table in tables], axis=0)
+    return float(arrow.numpy(tables[0], "n_tokens")[read_N].sum())

@@ -1,4 +1,4 @@
-"""Export: kept documents as JSON Lines, their tokens in the formats of other trainers, a model as Hugging Face's.
+"""Export: kept documents as JSON Lines, what was chosen of them, tokens in others' formats, a model as Hugging Face's.
 
 `documents/` is plain Parquet and needs no export for programs that read that.
 """
@@ -12,7 +12,7 @@ import os
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Unpack, cast
 
 import zstandard
 
@@ -21,6 +21,7 @@ from seedbed.core import arrow, remote
 from seedbed.core.artifact import Artifact, disk_error
 from seedbed.core.errors import RecipeError, SeedbedError, did_you_mean
 from seedbed.pipeline import models, workplace
+from seedbed.pipeline.export_selection import How, export_mixture, export_selection
 from seedbed.tokenize.contract import Exporter
 from seedbed.tokenize.export import export as export_tokens
 
@@ -53,21 +54,29 @@ _OTHER_ENDINGS = (".parquet", ".csv", ".tsv", ".txt", ".arrow", ".feather", ".gz
 
 
 HUGGING_FACE = "hf"
+CHOICES: dict[str, Callable[..., dict[str, Any]]] = {"selection": export_selection, "mixture": export_mixture}
 
 
-def export(out: str | Path, target: str | Path, to: str = "jsonl.zst") -> dict[str, Any]:
-    """Hand kept documents, their tokens or a model to other programs. Gives counts of what was written.
+def export(out: str | Path, target: str | Path, to: str = "jsonl.zst", **how: Unpack[How]) -> dict[str, Any]:
+    """Hand kept documents, their tokens, choices or a model to other programs. Gives counts of what was written.
 
     Args:
         out: output folder of a curation, tokenised for a token format; for "hf" any folder that holds a model.
         target: a new file or folder, here or in a store; documents go into one file if it ends in the format's name,
             else into a folder with a file for each shard.
-        to: "jsonl.zst", "jsonl.gz" or "jsonl", a method of the shelf tokenize.exporters, or "hf".
+        to: "jsonl.zst", "jsonl.gz", "jsonl", "selection", "mixture", "hf", or a method of the shelf tokenize.exporters.
+        how: which choice and in which form; of selections and mixtures only: see pipeline.export_selection.How.
     """
     exporters = [path.rpartition(".")[2] for path in catalogue.on_shelf("tokenize.exporters")]
-    if to not in (*exporters, *FORMATS, HUGGING_FACE):
-        raise RecipeError("--to", f"there is no format {to!r}", did_you_mean(to, [*FORMATS, *exporters, HUGGING_FACE]))
+    known = [*FORMATS, *exporters, *CHOICES, HUGGING_FACE]
+    if to not in known:
+        raise RecipeError("--to", f"there is no format {to!r}", did_you_mean(to, known))
+    if meaningless := set(how) - {"selection": How.__annotations__.keys(), "mixture": {"weights"}}.get(to, set()):
+        mend = "It goes with --to selection (weights: with mixture too)."
+        raise RecipeError(f"--{min(meaningless)}", f"says nothing of --to {to}", mend)
     with _written(target) as goal:
+        if to in CHOICES:
+            return CHOICES[to](out, goal, **how)
         if to == HUGGING_FACE:
             return models.export_hugging_face(out, goal)
         if to in FORMATS:

@@ -268,11 +268,13 @@ class _Asked:
         """How often each document is read; `about` has the shares that come of it."""
 
         def fill(draft: Draft) -> dict[str, Json]:
-            names, domain_N = _numbered(pool, self._domain)
-            copies_N, n_tokens_N = drawn.copies(pool)
-            draft.write_table("part-00000.parquet", whole_table(pool, copies_N))
-            read_D = np.bincount(domain_N, copies_N * n_tokens_N, len(names))
-            read = {name: float(part) for name, part in zip(names, read_D / read_D.sum(), strict=True)}
+            whole = self._material.pool
+            copies_N, n_tokens_N = drawn.copies(whole)
+            here_N = copies_N if pool is whole else copies_N[copies_N > 0]  # a copy holds what was drawn
+            draft.write_table("part-00000.parquet", whole_table(pool, here_N))
+            names = self._ground.domains.names
+            read_D = np.bincount(self._ground.domain_N, copies_N * n_tokens_N, len(names))
+            read = {name: float(part) for name, part in zip(names, read_D / read_D.sum(), strict=True) if part > 0}
             return {"shares": cast(Json, read), "tokens": float(read_D.sum())}
 
         request = Request("Weights", "trial", {**told, "domain": self._domain}, {"tokens": pool.fingerprint})

@@ -14,7 +14,7 @@ Fidelity  Adapted: the paper goes on from trained models and measures the tolera
           scratch, and it is measured from what the law says of no domain text at all. Sizes and lengths are divided by
           their geometric means before the fit; 16 seeded starts replace its grid. Partial: its uses for scarce domain
           text and for dividing compute are left out. The cross-domain law's coefficient of learnability is replaced by
-          `refit`, which keeps the exponents of a fitted law and finds E and C anew from two runs on another domain.
+          `refit`, which keeps a fitted law but for a shift and a scale, found from two runs on another domain.
 Errors    SeedbedError for a domain that is not there, for a loss that is not finite or not above 0, for fewer than 10
           trials, and with aim "bound" where the target has text of one domain alone. One domain alone gets all.
 """
@@ -167,24 +167,27 @@ class DcptFit:
     Args:
         params_P: the nine numbers of BOUNDS.
         centre: geometric means of params and tokens, and of the losses.
+        shift, scale: of the loss, where it was carried over from another domain.
     """
 
     params_P: FloatArray
     centre: tuple[float, float, float]
+    shift: float = 0.0
+    scale: float = 1.0
 
     def __call__(self, point_RP: FloatArray) -> FloatArray:
         """loss_R at rows of (params, tokens, ratio)."""
-        return _terms(self.params_P, _relative(point_RP, self.centre)).sum(axis=1) * self.centre[2]
+        loss_R = _terms(self.params_P, _relative(point_RP, self.centre)).sum(axis=1) * self.centre[2]
+        return self.shift + self.scale * loss_R
 
     def refit(self, point_RP: FloatArray, loss_R: FloatArray) -> DcptFit:
-        """The law of another domain from as few as two runs: E and C are found anew, all else stays."""
-        term_R4 = _terms(self.params_P, _relative(point_RP, self.centre)) * self.centre[2]
-        design = np.column_stack([term_R4[:, 0], term_R4[:, 3]])
-        rest_R = loss_R - term_R4[:, 1] - term_R4[:, 2]
-        scale = np.maximum(np.linalg.lstsq(design, rest_R, rcond=None)[0], 1e-9)
-        params_P = self.params_P.copy()
-        params_P[[0, 6]] += np.log(scale)
-        return DcptFit(params_P, self.centre)
+        """The law of another domain from as few as two runs: a shift and a scale are found, all else stays."""
+        before_R = self(point_RP)
+        spread = float(((before_R - before_R.mean()) ** 2).sum())
+        slope = float((before_R - before_R.mean()) @ (loss_R - loss_R.mean())) / spread if spread > 0 else 1.0
+        slope = slope if slope > 0 else 1.0  # runs that fall where the law rises say nothing of its scale
+        shift = float(loss_R.mean()) - slope * float(before_R.mean())
+        return DcptFit(self.params_P, self.centre, slope * self.shift + shift, slope * self.scale)
 
     def to_json(self) -> dict[str, Json]:
         """The numbers by name, relative to the centre."""

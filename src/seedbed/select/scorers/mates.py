@@ -10,13 +10,13 @@ Formula   label_i = -(loss(target | one step on i) - mean) / deviation, over the
 Shapes    documents -> score_N; within the fit loss_P of the probed documents
 Units     score in standard deviations of the loss after a step, negated: higher lowers the loss more. told: spearman
           and reliability are rank correlations; spread is the deviation in nats per token.
-Fidelity  Adapted: a ridge regression stands in for BERT-base, so 1,000 probes stand in for 80,000 and 256 target
-          documents for 1,024; the loss counts every target token, where the release counts LAMBADA's last word. Like
-          the release, a score is in units of the labels, and of 90 percent fitted and 10 percent held out the rank
-          correlation on the latter is told (it chooses nothing here). Sampling is the selector's: gumbel_top_k at
-          temperature 1 is the paper's formula, noise="gumbel_min" the release's. `rounds` are the paper's: 10,000
-          steps at random, then four choices. Before any step was taken the optimizer has no moments, and a step is
-          another quantity.
+Fidelity  Adapted: a ridge regression stands in for BERT-base, so 1,000 probes stand in for 80,000, and the beginnings
+          of 256 target documents for 1,024 short ones; the loss counts every target token, where the release counts
+          LAMBADA's last word. Like the release, a score is in units of the labels, and of 90 percent fitted and 10
+          percent held out the rank correlation on the latter is told (it chooses nothing here). Sampling is the
+          selector's: gumbel_top_k at temperature 1 is the paper's formula, noise="gumbel_min" the release's. `rounds`
+          are the paper's: 10,000 steps at random, then four choices. Before any step was taken the optimizer has no
+          moments, and a step is another quantity. A step sees a document's first context, the regression all of it.
 Errors    SeedbedError without a probe, for a target without tokens, for fewer than 10 documents with tokens, and for
           losses that are not finite. Where all losses are equal, all scores are 0. A document without words scores b.
 """
@@ -28,6 +28,7 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from annotated_types import Ge, Gt, Le
 
@@ -62,6 +63,7 @@ class Mates(Scorer):
     Args:
         n_probes: documents of the pool that a step is tried on.
         n_reference: documents of the target that the loss is taken on.
+        reference_tokens: how many tokens of each of them count at most, from its beginning.
         features: what the regression reads: hashed n-grams, or embeddings by the model itself (a pass over the pool).
         ngrams: longest n-gram.
         buckets: how many they are hashed into.
@@ -77,6 +79,7 @@ class Mates(Scorer):
 
     n_probes: Annotated[int, Ge(FEWEST)] = 1_000
     n_reference: Annotated[int, Gt(0)] = 256
+    reference_tokens: Annotated[int, Gt(0)] = 256
     features: Literal["ngrams", "embeddings"] = "ngrams"
     ngrams: Annotated[int, Ge(1), Le(5)] = 2
     buckets: Annotated[int, Ge(2), Le(2**24)] = 2**16
@@ -93,7 +96,7 @@ class Mates(Scorer):
         """Probe a sample of the pool and learn from it."""
         if given.probe is None:
             raise SeedbedError(self.path(), "there is no model to try steps on", "Use it in `seedbed compare`.")
-        reference = draw(given.target, self.n_reference, given.seed)
+        reference = _beginnings(draw(given.target, self.n_reference, given.seed), self.reference_tokens)
         probed = draw(given.pool, self.n_probes, given.seed + 1)
         for side, sample, least in (("target", reference, 1), ("pool", probed, FEWEST)):
             if len(sample) < least:
@@ -139,6 +142,16 @@ class Mates(Scorer):
         halves = [reference.some(np.arange(half, len(reference), 2)) for half in (0, 1)]
         first, second = (probe.losses_after_step(some, half) for half in halves)
         return {"reliability": spearman(first, second)}
+
+
+def _beginnings(documents: DocumentBatch, most: int) -> DocumentBatch:
+    """The same documents with no more than so many tokens each; the loss of long ones would cost more than a step."""
+    ids, offsets = documents.token_ids
+    size_N = np.minimum(np.diff(offsets), most)
+    end_N1 = np.concatenate([[0], np.cumsum(size_N)]).astype(np.int64)
+    shift_N: npt.NDArray[np.int64] = offsets[:-1] - end_N1[:-1]
+    place = np.repeat(shift_N, size_N) + np.arange(int(end_N1[-1]))
+    return DocumentBatch(documents.rows, (ids[place], end_N1))
 
 
 @dataclasses.dataclass(frozen=True)
