@@ -21,10 +21,10 @@ KERNELS := $(shell find src/seedbed/text src/seedbed/stats src/seedbed/model/ker
 export NUMBA_CACHE_DIR ?= $(CURDIR)/$(VENV)/numba/$(KERNELS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz check check-format check-lint check-types check-imports check-docs bench docs golden lock clean
+.PHONY: help setup demo test fuzz check check-format check-lint check-types check-imports check-docs bench bench-real docs golden lock clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
 
 setup: $(READY) ## make .venv from requirements.lock (again only when that or pyproject.toml changed)
 	@echo "$(VENV) is ready"
@@ -64,9 +64,12 @@ check-imports: $(READY)
 check-docs: $(READY)
 	$(BIN)/python scripts/make_docs.py --check
 
-bench: $(READY) ## the speed benchmarks of one room: make bench ROOM=curate
+bench: $(READY) ## the benchmarks of one room: make bench ROOM=curate; ROOM=select compares all methods on the planted pool
 	@ls benchmarks/speed/$(ROOM)/*.py >/dev/null 2>&1 || { echo "benchmarks/speed has no '$(ROOM)'; there is: $$(ls benchmarks/speed 2>/dev/null | tr '\n' ' ')" >&2; exit 1; }
-	@set -e; for file in benchmarks/speed/$(ROOM)/*.py; do echo "$$file"; $(BIN)/python $$file; done
+	@set -e; for file in $(wildcard benchmarks/speed/$(ROOM)/*.py benchmarks/effect/$(ROOM)/planted.py); do echo "$$file"; $(BIN)/python $$file; done
+
+bench-real: $(READY) ## compare methods on real web text: make bench-real CORPUS=folder; hours, stopped anywhere it goes on
+	$(BIN)/python benchmarks/effect/select/real.py $(if $(CORPUS),--corpus $(CORPUS))
 
 docs: $(READY) ## write docs/methods.md and the README's table of methods
 	$(BIN)/python scripts/make_docs.py

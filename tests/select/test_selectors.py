@@ -3,7 +3,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.core.errors import RecipeError, SeedbedError
@@ -15,6 +15,7 @@ from seedbed.select.selectors.quotas import Quotas
 from seedbed.select.selectors.repeat_to_budget import RepeatToBudget
 from seedbed.select.selectors.threshold import Threshold
 from seedbed.select.selectors.top_k import TopK
+from tests.conftest import examples
 
 SELECTORS = [TopK(), GumbelTopK(), GumbelTopK(temperature=3, noise="gumbel_min"), RepeatToBudget(min_score=-9)]
 
@@ -268,7 +269,7 @@ documents = st.lists(
     ),
     max_size=40, unique_by=lambda row: row[2],
 )  # fmt: skip
-laws = settings(max_examples=40, deadline=None, derandomize=True)
+laws = examples(40)
 
 
 def pool_of(rows):

@@ -13,9 +13,10 @@ from seedbed.model import counts
 from seedbed.model.runtime import Runtime
 from seedbed.model.transformer import initial_model
 from seedbed.train.batches import Reader
-from seedbed.train.domain_losses import Passes, to_device
+from seedbed.train.domain_losses import Passes
 from seedbed.train.domain_proxy import ProxyPlan, train_proxy
 from seedbed.train.objectives.causal_lm import CausalLM
+from seedbed.train.step import to_device
 from tests.train.killed_run import CONTEXT, plan
 from tests.train.markov_language import source
 

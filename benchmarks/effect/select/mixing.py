@@ -211,7 +211,7 @@ def rank(values: np.ndarray) -> np.ndarray:
 
 
 def dcpt(ground: Ground) -> None:
-    lengths = (tokens(2 * UNIT, ground.scale), tokens(6 * UNIT, ground.scale))
+    lengths = (tokens(4 * UNIT, ground.scale), tokens(8 * UNIT, ground.scale))
     law = dcpt_law.DcptLaw(
         domain="databases", target="databases", ratios=RATIOS, lengths=lengths, shapes=(0.5, 1.0), aim="lowest"
     )

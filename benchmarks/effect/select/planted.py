@@ -106,9 +106,9 @@ def arms(pool: Path) -> dict[str, Arm]:
         ("data_mixing_law", DataMixingLaw(n_trials=TRIALS, trial_tokens=TRIAL)),
         ("dcpt_law", DcptLaw(domain=sample.TARGET, ratios=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0), lengths=(TRIAL // 2, TRIAL),
                              shapes=(1.0,), aim="lowest")),
-        ("merge_proxy", MergeProxy(trial_tokens=TRIAL, start_tokens=TRIAL, candidates=200, weighted=200)),
-        ("doremi", Doremi(tokens=TOKENS)),
-        ("doge", Doge(tokens=TOKENS)),
+        ("merge_proxy", MergeProxy(trial_tokens=TRIAL, start_tokens=TRIAL, candidates=64, weighted=64)),
+        ("doremi", Doremi(tokens=TOKENS, sampling="pool")),
+        ("doge", Doge(tokens=TOKENS, sampling="pool")),
     ]  # fmt: skip
     found = [named.RANDOM, named.ceiling((sample.TARGET,), "source")]
     found += [Arm(name, (Stage(scorer, selector),)) for name, scorer, selector in one]

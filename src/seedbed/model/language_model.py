@@ -27,16 +27,11 @@ from seedbed.model.kernels.products import product
 from seedbed.model.runtime import Runtime, prepare
 from seedbed.model.tensors import from_numpy
 from seedbed.model.transformer import Decoder
+from seedbed.model.windows import batches, padded_rows, windows
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-
-BATCH_TOKENS = 2048
-"""Positions scored at a time, padding included."""
-
-NARROWEST = 16
-"""The narrowest width windows are padded to; wider ones double up to the context."""
 
 
 class LanguageModel:
@@ -115,24 +110,21 @@ class LanguageModel:
         if len(losses) and not 0 <= int(ids.min()) <= int(ids.max()) < vocabulary:
             what = f"token ids run from {ids.min()} to {ids.max()}, the model knows {vocabulary}"
             raise SeedbedError("language_model", what, "Score documents with the tokenizer the model was trained with.")
-        begin_W, length_W, before_W = _windows(ids, offsets, before_N, self._decoder.shape.context)
-        width_W = _widths(length_W, self._decoder.shape.context)
+        document_W, begin_W, length_W = windows(offsets, self._decoder.shape.context)
+        first_W = begin_W == offsets[:-1][document_W]
+        before_W = np.where(first_W, before_N[document_W], ids[np.maximum(begin_W - 1, 0)]).astype(np.int64)
         flops = 0.0
-        for width in np.unique(width_W):
-            rows = np.flatnonzero(width_W == width)
-            most = max(1, BATCH_TOKENS // int(width))
-            for at in range(0, len(rows), most):
-                batch = rows[at : at + most]
-                place_BT, scored_BT = _places(begin_W[batch], length_W[batch], int(width))
-                targets_BT = np.where(scored_BT, ids[np.where(scored_BT, place_BT, 0)], self._end_of_text)
-                place = place_BT[scored_BT] - offsets[0]
-                asked_BT = np.zeros_like(scored_BT)
-                if asked is not None:
-                    asked_BT[scored_BT] = asked[place]
-                loss_BT, hit = self._score(before_W[batch], targets_BT.astype(np.int64), asked_BT)
-                losses[place] = loss_BT[scored_BT]
-                hits[(place_BT - offsets[0])[asked_BT]] = hit
-                flops += self._flops(len(batch), int(width), int(asked_BT.sum()))
+        for width, batch in batches(length_W, self._decoder.shape.context):
+            place_BT, scored_BT = _places(begin_W[batch], length_W[batch], width)
+            targets_BT = np.where(scored_BT, ids[np.where(scored_BT, place_BT, 0)], self._end_of_text)
+            place = place_BT[scored_BT] - offsets[0]
+            asked_BT = np.zeros_like(scored_BT)
+            if asked is not None:
+                asked_BT[scored_BT] = asked[place]
+            loss_BT, hit = self._score(before_W[batch], targets_BT.astype(np.int64), asked_BT)
+            losses[place] = loss_BT[scored_BT]
+            hits[(place_BT - offsets[0])[asked_BT]] = hit
+            flops += self._flops(len(batch), width, int(asked_BT.sum()))
         self._cost += Cost(flops_forward=flops, seconds=time.perf_counter() - begun)
         return losses, hits
 
@@ -168,8 +160,8 @@ class LanguageModel:
         self, before_B: IntArray, targets_BT: IntArray, asked_BT: BoolArray
     ) -> tuple[npt.NDArray[np.float32], BoolArray]:
         """Nats of all targets, and whether those asked are the likeliest tokens where they stand."""
-        rows = _padded(len(before_B))
-        targets = np.full((rows, targets_BT.shape[1]), self._end_of_text, np.int64)
+        rows, width = padded_rows(*targets_BT.shape), targets_BT.shape[1]
+        targets = np.full((rows, width), self._end_of_text, np.int64)
         targets[: len(before_B)] = targets_BT
         inputs = np.full_like(targets, self._end_of_text)
         inputs[:, 1:] = targets[:, :-1]
@@ -184,7 +176,10 @@ class LanguageModel:
     def _flops(self, rows: int, width: int, asked: int) -> float:
         """FLOP of one batch; the head is asked a second time for the likeliest tokens."""
         shape = self._decoder.shape
-        return counts.forward_flops(shape, _padded(rows), width) + 2.0 * asked * shape.d_model * shape.vocab_size
+        return (
+            counts.forward_flops(shape, padded_rows(rows, width), width)
+            + 2.0 * asked * shape.d_model * shape.vocab_size
+        )
 
 
 def _likeliest(hidden_NC: Tensor, weight_VC: Tensor) -> Tensor:
@@ -197,11 +192,6 @@ def _likeliest(hidden_NC: Tensor, weight_VC: Tensor) -> Tensor:
     return best_N
 
 
-def _padded(rows: int) -> int:
-    """A power of two: few shapes, each with its own fixed arithmetic."""
-    return 1 << (rows - 1).bit_length()
-
-
 def _joined(pieces: list[IntArray]) -> tuple[IntArray, IntArray]:
     """(flat ids, offsets)."""
     offsets = np.zeros(len(pieces) + 1, np.int64)
@@ -209,32 +199,7 @@ def _joined(pieces: list[IntArray]) -> tuple[IntArray, IntArray]:
     return np.concatenate([np.zeros(0, np.int64), *pieces]), offsets
 
 
-def _windows(
-    ids: npt.NDArray[np.integer[Any]], offsets: IntArray, before_N: IntArray, context: int
-) -> tuple[IntArray, IntArray, IntArray]:
-    """Windows of at most `context` tokens: (first token, length, the token id that is only read before it)."""
-    size_N = np.diff(offsets)
-    windows_N = -(-size_N // context)
-    document_W = np.repeat(np.arange(len(size_N)), windows_N)
-    ordinal_W = np.arange(len(document_W)) - np.repeat(np.cumsum(windows_N) - windows_N, windows_N)
-    begin_W = offsets[:-1][document_W] + ordinal_W * context
-    length_W = np.minimum(offsets[1:][document_W] - begin_W, context)
-    before_W = np.where(ordinal_W == 0, before_N[document_W], ids[np.maximum(begin_W - 1, 0)]).astype(np.int64)
-    return begin_W, length_W, before_W
-
-
 def _places(begin_B: IntArray, length_B: IntArray, width: int) -> tuple[IntArray, BoolArray]:
     """Where each position of padded windows reads its token, and whether it is one of the window's."""
     column_T = np.arange(width)
     return begin_B[:, None] + column_T, column_T < length_B[:, None]
-
-
-def _widths(length_W: IntArray, context: int) -> IntArray:
-    """The width each window is padded to: 16, 32, 64, ... , at most the context."""
-    widths: list[int] = []
-    width = min(NARROWEST, context)
-    while width < context:
-        widths.append(width)
-        width *= 2
-    ladder = np.array([*widths, context], np.int64)
-    return ladder[np.searchsorted(ladder, length_W)]

@@ -20,7 +20,10 @@ BATCH_TOKENS = 2048
 """Positions of a batch, padding included."""
 
 NARROWEST = 16
-"""The narrowest width windows are padded to; wider ones double up to the context."""
+"""The narrowest width windows are padded to; wider ones are 1.5, 2, 3, 4, 6, ... times as wide, up to the context.
+
+Widths that only double would make a third of all positions padding where most documents are shorter than the context.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,17 +45,12 @@ class Rows:
 def rows_of(ids: npt.NDArray[np.integer[Any]], offsets: IntArray, context: int, end_of_text: int) -> Iterator[Rows]:
     """All documents ids[offsets[i]:offsets[i+1]], narrow windows first; a document without tokens has none.
 
-    The number of rows is a power of two, so that few shapes occur, each with its own fixed arithmetic.
+    A batch is full, or its number of rows is a power of two: few shapes occur, each with its own fixed arithmetic.
     """
-    document_W, begin_W, length_W = _windows(offsets, context)
-    width_W = _widths(length_W, context)
-    for width in np.unique(width_W).tolist():
-        of_width = np.flatnonzero(width_W == width)
-        most = max(1, BATCH_TOKENS // width)
-        for at in range(0, len(of_width), most):
-            taken = of_width[at : at + most]
-            first_B = begin_W[taken] == offsets[:-1][document_W[taken]]
-            yield _filled(ids, begin_W[taken], length_W[taken], first_B, document_W[taken], width, end_of_text)
+    document_W, begin_W, length_W = windows(offsets, context)
+    for width, taken in batches(length_W, context):
+        first_B = begin_W[taken] == offsets[:-1][document_W[taken]]
+        yield _filled(ids, begin_W[taken], length_W[taken], first_B, document_W[taken], width, end_of_text)
 
 
 def _filled(
@@ -64,7 +62,7 @@ def _filled(
     width: int,
     end_of_text: int,
 ) -> Rows:
-    n, rows = len(begin_B), 1 << (len(begin_B) - 1).bit_length()
+    n, rows = len(begin_B), padded_rows(len(begin_B), width)
     scored = np.zeros((rows, width), np.bool_)
     scored[:n] = np.arange(width) < length_B[:, None]
     targets = np.full((rows, width), end_of_text, np.int64)
@@ -77,7 +75,7 @@ def _filled(
     return Rows(inputs, targets, scored, whose)
 
 
-def _windows(offsets: IntArray, context: int) -> tuple[IntArray, IntArray, IntArray]:
+def windows(offsets: IntArray, context: int) -> tuple[IntArray, IntArray, IntArray]:
     """(document, first token, length) of every window."""
     size_N = np.diff(offsets)
     windows_N = -(-size_N // context)
@@ -87,12 +85,30 @@ def _windows(offsets: IntArray, context: int) -> tuple[IntArray, IntArray, IntAr
     return document_W, begin_W, np.minimum(offsets[1:][document_W] - begin_W, context)
 
 
+def batches(length_W: IntArray, context: int) -> Iterator[tuple[int, IntArray]]:
+    """(width, windows) of every batch, narrow windows first."""
+    width_W = _widths(length_W, context)
+    for width in np.unique(width_W).tolist():
+        of_width, most = np.flatnonzero(width_W == width), _most(width)
+        for at in range(0, len(of_width), most):
+            yield width, of_width[at : at + most]
+
+
+def padded_rows(rows: int, width: int) -> int:
+    """Rows of a batch of that width, padding included: as many as one holds, or a power of two."""
+    return min(_most(width), 1 << (rows - 1).bit_length())
+
+
+def _most(width: int) -> int:
+    return max(1, BATCH_TOKENS // width)
+
+
 def _widths(length_W: IntArray, context: int) -> IntArray:
-    """The width each window is padded to: 16, 32, 64, ... , at most the context."""
+    """The width each window is padded to: 16, 24, 32, 48, 64, ... , at most the context."""
     widths: list[int] = []
     width = min(NARROWEST, context)
     while width < context:
-        widths.append(width)
+        widths += [width, width * 3 // 2]
         width *= 2
-    ladder = np.array([*widths, context], np.int64)
+    ladder = np.array([*(narrow for narrow in widths if narrow < context), context], np.int64)
     return ladder[np.searchsorted(ladder, length_W)]

@@ -87,7 +87,8 @@ class StepSeen:
     """What one step of a proxy model observed, one number a domain.
 
     Args:
-        excess_D: mean over the domain's tokens of max(loss - reference loss, 0); NaN for a domain not in the batch.
+        excess_D: mean over the domain's tokens of max(loss - reference loss, 0); of the last batch
+            that held the domain, NaN before there was one.
         loss_D: mean loss, nats per token; NaN likewise.
         alignment_D: inner product of the domain's gradient with the sum of the targets' gradients; NaN where not asked.
         norm_D: norms of the domains' gradients; NaN where not asked.

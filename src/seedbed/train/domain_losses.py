@@ -19,10 +19,9 @@ from torch import Tensor, nn
 
 from seedbed.core.errors import SeedbedError
 from seedbed.model.runtime import Runtime
-from seedbed.model.tensors import from_numpy
 from seedbed.model.transformer import Decoder
-from seedbed.train.batches import Arrays
 from seedbed.train.contract import Batch, Objective
+from seedbed.train.step import rows_of
 
 FloatArray = npt.NDArray[np.float64]
 Gradient = list[Tensor]
@@ -131,22 +130,6 @@ class Passes:
     def _losses(self, model: Decoder, batch: Batch) -> Tensor:
         with self.runtime.autocast():
             return self.objective.losses(model, batch)
-
-
-def rows_of(batch: Batch, rows: list[int]) -> Batch:
-    """Some rows of a batch."""
-    document = None if batch.document_BT is None else batch.document_BT[rows]
-    return Batch(batch.inputs_BT[rows], batch.targets_BT[rows], batch.weight_BT[rows], document)
-
-
-def to_device(arrays: Arrays, device: torch.device) -> Batch:
-    """The numbers of a step on the device."""
-
-    def moved(array: npt.NDArray[np.generic]) -> Tensor:
-        return from_numpy(array).to(device)
-
-    document = None if arrays.document is None else moved(arrays.document)
-    return Batch(moved(arrays.inputs), moved(arrays.targets), moved(arrays.weight), document)
 
 
 def _mean(value_BT: Tensor, weight_BT: Tensor, rows: list[int]) -> Tensor | None:

@@ -30,10 +30,11 @@ from seedbed.model.weights import weights_of
 from seedbed.train.batches import Arrays, Reader
 from seedbed.train.begin import CHECKPOINTS, Origin, begin
 from seedbed.train.contract import Source
-from seedbed.train.domain_losses import Gradient, Observed, Passes, to_device
+from seedbed.train.domain_losses import Gradient, Observed, Passes
 from seedbed.train.loader import Loader
 from seedbed.train.plan import Phase, TrainPlan
 from seedbed.train.snapshot import Snapshots, sweep
+from seedbed.train.step import to_device
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -82,17 +82,17 @@ class Stepper:
     def gradients(self, arrays: Arrays) -> Update:
         """Fill the gradients; the parameters stay as they are."""
         self.optimizer.zero_grad(set_to_none=True)
-        batch = distributed.even(self.world, _to_device(arrays, self._device), self.plan.sequences)
+        batch = distributed.even(self.world, to_device(arrays, self._device), self.plan.sequences)
         total = distributed.sum_over(self.world, batch.weight_BT.sum())
         if float(total) == 0.0:
             raise SeedbedError("train", "a whole batch has no token to train on", "Look at the objective's weights.")
         pieces = self._micro_batches(len(batch.inputs_BT))
-        first = self._losses(_rows(batch, pieces[0])) if len(pieces) == 1 else None
+        first = self._losses(rows_of(batch, pieces[0])) if len(pieces) == 1 else None
         weight_BT = self._weights(batch, pieces, first, arrays.job.at)
         summed = torch.zeros((), device=self._device)
         for piece in pieces:
             with distributed.quiet(self.losses, last=piece is pieces[-1]):
-                loss_BT = self._losses(_rows(batch, piece)) if first is None else first
+                loss_BT = self._losses(rows_of(batch, piece)) if first is None else first
                 torch.autograd.backward((loss_BT * weight_BT[piece]).sum() / total)
             summed += (loss_BT.detach() * batch.weight_BT[piece]).sum()
         loss = float(distributed.sum_over(self.world, summed) / total)
@@ -120,10 +120,10 @@ class Stepper:
         if reweighter is None:
             return batch.weight_BT
         with torch.no_grad():
-            mine = torch.cat([self._losses(_rows(batch, p)) for p in pieces]) if first is None else first.detach()
+            mine = torch.cat([self._losses(rows_of(batch, p)) for p in pieces]) if first is None else first.detach()
             loss_BT, weight_BT, reference_BT = self._whole(mine), self._whole(batch.weight_BT), None
             if reweighter.needs_reference and self._reference is not None:
-                asked = [self._reference_losses(self._reference, _rows(batch, piece)) for piece in pieces]
+                asked = [self._reference_losses(self._reference, rows_of(batch, piece)) for piece in pieces]
                 reference_BT = self._whole(torch.cat(asked))
             changed = reweighter.weights(loss_BT, weight_BT, at, reference_BT)
         return distributed.own_rows(self.world, changed)
@@ -136,7 +136,9 @@ class Stepper:
             return self.plan.objective.losses(reference, batch)
 
 
-def _to_device(arrays: Arrays, device: torch.device) -> Batch:
+def to_device(arrays: Arrays, device: torch.device) -> Batch:
+    """The numbers of a step on the device."""
+
     def move(array: npt.NDArray[np.generic]) -> Tensor:
         return from_numpy(array).to(device)
 
@@ -144,6 +146,7 @@ def _to_device(arrays: Arrays, device: torch.device) -> Batch:
     return Batch(move(arrays.inputs), move(arrays.targets), move(arrays.weight), document)
 
 
-def _rows(batch: Batch, piece: slice) -> Batch:
+def rows_of(batch: Batch, piece: slice | list[int]) -> Batch:
+    """Some rows of a batch."""
     document = None if batch.document_BT is None else batch.document_BT[piece]
     return Batch(batch.inputs_BT[piece], batch.targets_BT[piece], batch.weight_BT[piece], document)

@@ -51,7 +51,7 @@ class AfroLM(Augmenter):
         dropped: share of a document's words that the model writes anew.
         min_words: documents with fewer are not continued.
         max_words: nor those with so many, or more.
-        all_up_to: where a group has at most so many documents to continue, all of them are;
+        all_up_to: where a group has at most so many documents to continue, all of them are.
         most: else so many, drawn at random.
     """
 
