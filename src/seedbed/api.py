@@ -29,7 +29,6 @@ from seedbed.pipeline.compared import Compared
 from seedbed.pipeline.trained import TrainedRun
 from seedbed.pipeline.workplace import expand
 from seedbed.recipe import Arm, Recipe
-from seedbed.recipes._arms import comparison, stage_of
 from seedbed.select.contract import Scorer, Selector
 from seedbed.select.mixing import Mixer
 
@@ -205,6 +204,8 @@ def select(
 
     Without a selector a scorer's own is taken; a mixer shares the budget among the documents' sources.
     """
+    from seedbed.recipes._arms import stage_of
+
     stage = stage_of(method, selector)
     recipe = _study(out, settings, target)
     budget = units.count(budget_tokens, "budget_tokens")
@@ -298,6 +299,8 @@ def compare(
         settings: values by recipe path.
         workers: processes at once.
     """
+    from seedbed.recipes._arms import comparison
+
     folder = out.out if isinstance(out, Corpus) else out
     recipe = _study(folder, settings, target)
     assert recipe.train is not None

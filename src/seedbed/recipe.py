@@ -52,7 +52,10 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """One way to choose data: its stages, in order. A loop of selecting and training is an arm of several stages."""
+    """One way to choose data: its stages, in order. A loop of selecting and training is an arm of several stages.
+
+    A stage without a mixer leaves out what earlier ones read, while the rest of the pool holds its budget.
+    """
 
     name: str
     stages: tuple[Stage, ...]

@@ -1,17 +1,19 @@
 """Is anything gained by a model that chooses its own data, or writes more of it? A pool of four languages.
 
-    python benchmarks/effect/select/afrolm.py [--seeds 3] [--documents 100] [--frozen 0.1] [--out runs/afrolm]
+    python benchmarks/effect/select/afrolm.py [--seeds 3] [--documents 100] [--epochs 2] [--out runs/afrolm]
 
 The pool are passages of about 600 bytes of the shipped pages, as many in English, Spanish, French and Chinese each. A
-model of 0.1 M parameters is trained on as many tokens as the pool has; arms differ in what it reads. A tenth of each
-language is frozen: no arm reads it, all are measured on it.
+model of 0.1 M parameters is trained on --epochs times as many tokens as the pool has; arms differ in what it reads. A
+tenth of each language is frozen: no arm reads it, all are measured on it.
 
-full            every other document, once
-random          a random quarter of the pool, four times
-own_loss        four stages, each a quarter of the training on a sixteenth of the pool, read four times: the first at
-                random, the others where the arm's own model has the highest loss ("self-active")
+full            every other document, as often as the tokens allow
+random          a random quarter of the pool, four times as often
+own_loss        four stages, each a quarter of the training on a sixteenth of the pool, chosen from all of it: the first
+                at random, the others where the arm's own model has the highest loss ("self-active")
 own_loss_quotas the same, with as many tokens of each language as the pool has
+own_loss_drawn  the same, drawn by softmax(loss / 0.5) within each language
 own_loss_low    as own_loss, where its loss is lowest
+..._again       a fresh model on all that the four stages of an arm chose, as often as `random` reads its quarter
 self_training   three rounds of AfroLM, each of a fresh model, then a model on the grown corpus, as long as `full`
 full_same       every other document, as long as training and writing of self_training took together
 
@@ -33,6 +35,8 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
+import pyarrow as pa
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import detect_encoding
@@ -110,12 +114,12 @@ def write_pool(file: Path, documents: int) -> None:
     file.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode(), mtime=0))
 
 
-def material_of(place: Workplace, file: Path) -> Material:
+def material_of(place: Workplace, file: Path, epochs: int) -> Material:
     recipe = demo.recipe()
     documents = data.texts_into(place, recipe.curate, [file])
     tokenizer = make_tokenizer(ByteBpe(vocab_size=SHAPE.vocab_size), documents, place.store)
     pool = Pool(documents, tokenize(documents, tokenizer, place.store, place.engine))
-    plan = dataclasses.replace(demo.small_training(pool.n_tokens), shape=SHAPE)
+    plan = dataclasses.replace(demo.small_training(epochs * pool.n_tokens), shape=SHAPE)
     return Material(pool, None, tokenizer, plan)
 
 
@@ -136,19 +140,34 @@ def without(place: Workplace, material: Material, one: Round) -> Material:
     return dataclasses.replace(material, pool=Pool(documents, tokens))
 
 
-def arms() -> list[Arm]:
-    everything = Stage(Constant(), GumbelTopK(), budget=1.0)
-    early = Stage(Constant(), GumbelTopK(), budget=0.25, share=0.25)
-    hard = Stage(OwnLoss(), TopK(), budget=0.25, share=0.25)
+def arms(epochs: int) -> list[Arm]:
+    everything, part = Stage(Constant(), GumbelTopK(), budget=1.0), 0.25 / epochs
+    early = Stage(Constant(), GumbelTopK(), budget=part, share=0.25)
+    hard = Stage(OwnLoss(), TopK(), budget=part, share=0.25)
     even = dataclasses.replace(hard, selector=Quotas(by=("language",)))
+    drawn = dataclasses.replace(hard, selector=Quotas(by=("language",), temperature=0.5))
     easy = dataclasses.replace(hard, scorer=OwnLoss(keep="low"))
     return [
         Arm("full", (everything,)),
-        Arm("random", (dataclasses.replace(everything, budget=0.25),)),
+        Arm("random", (dataclasses.replace(everything, budget=part),)),
         Arm("own_loss", (early, hard, hard, hard)),
         Arm("own_loss_quotas", (early, even, even, even)),
+        Arm("own_loss_drawn", (early, drawn, drawn, drawn)),
         Arm("own_loss_low", (early, easy, easy, easy)),
     ]
+
+
+def chosen_again(place: Workplace, arm: ArmRun) -> Artifact:
+    """Weights of all that an arm's stages chose, each document once."""
+
+    def fill(draft):
+        tables = [weights.table() for weights in arm.weights]
+        copies = np.maximum.reduce([arrow.numpy(table, "copies") for table in tables])
+        draft.write_table("part-00000.parquet", arrow.replace(tables[0], "copies", arrow.column(copies, pa.float64())))
+        return {}
+
+    parents = {f"stage {k}": weights.fingerprint for k, weights in enumerate(arm.weights)}
+    return place.store.make(Request("Weights", f"{arm.arm}-again-{arm.seed}", {}, parents), fill)
 
 
 def measured(place: Workplace, run: Artifact, texts: dict[str, Artifact]) -> dict[str, str]:
@@ -184,13 +203,18 @@ def seed_rows(place: Workplace, material: Material, asked: argparse.Namespace, s
     per_token = counts.training_flops(SHAPE, 1, SHAPE.context) / SHAPE.context
     plan = dataclasses.replace(material.plan, tokens=budget + round(before / per_token))
     last = done[-1]
-    tasks = [last.material.task(place, f"self_training-{seed}", seed, material.plan, last.all_read),
+    chosen: list[ArmRun] = walk(place, [Job(arm, seed, pool, {}) for arm in arms(asked.epochs)])
+    loops = {f"{arm.arm}_again": arm for arm in chosen if len(arm.weights) > 1}
+    tasks = [pool.task(place, f"{name}-{seed}", seed, material.plan, chosen_again(place, arm))
+             for name, arm in loops.items()]  # fmt: skip
+    tasks += [last.material.task(place, f"self_training-{seed}", seed, material.plan, last.all_read),
              pool.task(place, f"full_same-{seed}", seed, plan, None)]  # fmt: skip
-    runs = list(run_all(tasks, place.store, place.engine, "train").values())
+    *again, grown, same = run_all(tasks, place.store, place.engine, "train").values()
     found: list[tuple[str, Artifact, float, int]] = []
-    chosen: list[ArmRun] = walk(place, [Job(arm, seed, pool, {}) for arm in arms()])
     found += [(arm.arm, arm.run, arm.flops_select, 0) for arm in chosen]
-    found += [("self_training", runs[0], before, written), ("full_same", runs[1], 0.0, 0)]
+    paid = [arm.flops_select + arm.flops_train for arm in loops.values()]
+    found += [(name, run, flops, 0) for name, run, flops in zip(loops, again, paid, strict=True)]
+    found += [("self_training", grown, before, written), ("full_same", same, 0.0, 0)]
     return [
         {"seed": seed, "arm": arm, **measured(place, run, texts), "tokens": run.about["tokens"],
          "flops_train": f"{run.about['flops_train']:.4g}", "flops_before": f"{flops:.4g}", "written": n}
@@ -202,6 +226,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--documents", type=int, default=100, help="of each language")
+    parser.add_argument("--epochs", type=int, default=2, help="of the pool")
     parser.add_argument("--frozen", type=float, default=0.1)
     parser.add_argument("--most", type=int, default=100, help="documents of a language that a round continues")
     parser.add_argument("--out", type=Path, default=Path("runs/afrolm"))
@@ -212,7 +237,7 @@ def main() -> None:
         write_pool(file, asked.documents)
     rows: list[dict[str, object]] = []
     with Workplace.open(asked.out / "out") as place:
-        material = material_of(place, file)
+        material = material_of(place, file, asked.epochs)
         print(f"{counts.total_parameters(SHAPE)} parameters, {material.pool.n_tokens} tokens", flush=True)
         for seed in range(asked.seeds):
             rows += seed_rows(place, material, asked, seed)
@@ -220,7 +245,7 @@ def main() -> None:
                 writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(rows)
-            for row in rows[-7:]:
+            for row in rows[-12:]:
                 print(*(f"{name}={row[name]}" for name in COLUMNS), flush=True)
 
 

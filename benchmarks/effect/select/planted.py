@@ -27,6 +27,7 @@ from pool import build
 from qurating import labels_for_planted as pairs_for_planted
 
 from seedbed import pipeline, sample
+from seedbed.evaluate.tasks.minimal_pairs import MinimalPairs
 from seedbed.evaluate.tasks.multiple_choice import MultipleChoice
 from seedbed.model.shape import ModelShape
 from seedbed.recipe import Arm, ComparePlan, EvaluatePlan, ProbePlan, Recipe, Stage
@@ -93,7 +94,7 @@ def arms(pool: Path) -> dict[str, Arm]:
         ("perplexity-high", Perplexity(keep="high", **loss), top),
         ("ngram_perplexity", NgramPerplexity(), top),
         ("harmful_perplexity", harmful, Threshold()),
-        ("preselect", Preselect(tokens=(60_000,) * 8), top),
+        ("preselect", Preselect(tokens=(60_000,) * 8, sample_documents=1000), top),
         ("qurating-top", rated, top),
         ("qurating-sampled", rated, sampled),
         ("dataman", Dataman(labels=str(pool / "ratings.jsonl")), top),
@@ -139,9 +140,28 @@ def continuations(file: Path, n: int = 300, seed: int = 3) -> None:
             out.write(json.dumps(item, ensure_ascii=False) + "\n")
 
 
+def word_order(file: Path, n: int = 1000, seed: int = 4) -> None:
+    """Held-out sentences of the target, each beside itself with two neighbouring words changed over."""
+    draw = random.Random(seed)
+    with gzip.open(sample.heldout()[sample.TARGET], "rt", encoding="utf-8") as lines:
+        texts = [json.loads(line)["text"] for line in lines]
+    found = sorted(
+        {s.strip() for text in texts for s in text.replace("\n", " ").split(". ") if 8 <= len(s.split()) <= 24}
+    )
+    with file.open("w", encoding="utf-8") as out:
+        for sentence in draw.sample(found, min(n, len(found))):
+            words = sentence.split()
+            at = draw.randrange(1, len(words) - 2)
+            words[at], words[at + 1] = words[at + 1], words[at]
+            item = {"good": " ".join(sentence.split()), "bad": " ".join(words), "paradigm": "word order"}
+            if item["good"] != item["bad"]:
+                out.write(json.dumps(item, ensure_ascii=False) + "\n")
+
+
 def labels(pool: Path, work: Path) -> None:
     """Judged pairs and ratings of the pool's passages, by what they are."""
     continuations(pool / "continuations.jsonl")
+    word_order(pool / "word_order.jsonl")
     if not (pool / "ratings.jsonl").exists():
         pairs_for_planted(pool / "pairs.jsonl", pool / "pool.jsonl.gz", work)
         ratings_for_planted(pool / "ratings.jsonl", pool / "pool.jsonl.gz", work)
@@ -168,7 +188,10 @@ def recipe(pool: Path, chosen: tuple[Arm, ...], seeds: int) -> Recipe:
             evaluation.target,
             evaluation.task,
             evaluation.audit,
-            {"continuations": ProbePlan(str(pool / "continuations.jsonl"), MultipleChoice(normalise="bytes"))},
+            {
+                "continuations": ProbePlan(str(pool / "continuations.jsonl"), MultipleChoice(normalise="bytes")),
+                "word_order": ProbePlan(str(pool / "word_order.jsonl"), MinimalPairs()),
+            },
         ),
     )
 

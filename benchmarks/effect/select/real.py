@@ -64,7 +64,7 @@ LANGUAGES = ("de", "fr", "ja")
 
 SHORTEST, LONGEST = 200, 60_000
 """Bytes of a page: longer ones are cut, so that no page is a large part of what is read."""
-HALF_BYTES, HELDOUT_BYTES = 600_000, 150_000
+HALF_BYTES, HELDOUT_BYTES = 400_000, 100_000
 """Text to learn from and to measure on, at most; of each further domain."""
 GRAM, NEAR, LEAKED = 13, 0.2, 0.5
 """Words; from which shares on a pool page is a near-duplicate of the target, and a target page stands in the pool."""

@@ -176,10 +176,8 @@ class LanguageModel:
     def _flops(self, rows: int, width: int, asked: int) -> float:
         """FLOP of one batch; the head is asked a second time for the likeliest tokens."""
         shape = self._decoder.shape
-        return (
-            counts.forward_flops(shape, padded_rows(rows, width), width)
-            + 2.0 * asked * shape.d_model * shape.vocab_size
-        )
+        forward = counts.forward_flops(shape, padded_rows(rows, width), width)
+        return forward + 2.0 * asked * shape.d_model * shape.vocab_size
 
 
 def _likeliest(hidden_NC: Tensor, weight_VC: Tensor) -> Tensor:

@@ -110,11 +110,17 @@ def _scoring(place: Workplace, job: Job, stage: Stage, starts: dict[int, Artifac
 
 
 def _weigh(place: Workplace, job: Job, stage: Stage, budget: int, scores: Artifact) -> Artifact:
+    """What the stage reads: chance is new in each; without a mixer, no document twice while others last."""
+    chance = job.seed + _STAGE * len(job.weights)
     if stage.mixer is None:
-        return weights_from(place, job.material, stage.scorer, stage.selector, budget, job.seed, scores)
+        return weights_from(place, job.material, stage.scorer, stage.selector, budget, chance, scores, read=job.weights)
     from seedbed.pipeline.mixed import mixed_weights
 
-    return mixed_weights(place, job.material, stage, budget, job.seed, scores, job.runs)
+    return mixed_weights(place, job.material, stage, budget, chance, scores, job.runs)
+
+
+_STAGE = 1_000_003
+"""Between the seeds of an arm's stages."""
 
 
 def weights_of_stage(place: Workplace, material: Material, stage: Stage, budget_tokens: int, *, seed: int) -> Artifact:

@@ -35,6 +35,7 @@ from seedbed.select.contract import (
     Texts,
 )
 from seedbed.select.run import choose, score_shard
+from seedbed.tokenize.run import Pool
 
 COSTS = ("flops_select", "flops_auxiliary", "auxiliary_params", "calls")
 """What Signals and Weights tell of the cost of choosing."""
@@ -195,11 +196,16 @@ def weights_from(
     budget_tokens: int,
     seed: int,
     scores: Artifact,
+    read: Sequence[Artifact] = (),
 ) -> Artifact:
-    """Weights from scores that are there."""
+    """Weights from scores that are there.
+
+    What earlier stages of the arm read, by their weights in `read`, is left out while the rest holds the budget.
+    """
     pool = material.pool
     identity: dict[str, Json] = {**selector.identity(), "budget_tokens": budget_tokens, "seed": seed}
     parents = {"scores": scores.fingerprint, "tokens": pool.fingerprint}
+    parents.update({f"read {stage}": weights.fingerprint for stage, weights in enumerate(read)})
 
     def fill(draft: Draft) -> dict[str, Json]:
         index = pool.index()
@@ -207,13 +213,29 @@ def weights_from(
         ids = cast("list[bytes]", index.column("id").to_pylist())
         columns = {name: selection_column(pool, scores, scorer, name) for name in selector.columns()}
         n_tokens_N = arrow.numpy(index, "n_tokens").astype(np.int64)
-        table = choose(selector, ids, score_N, n_tokens_N, budget_tokens, seed, columns)
-        copies_N = arrow.numpy(table, "copies")
+        rows = _unread(pool, n_tokens_N, read, budget_tokens)
+        mine = {name: values[rows] for name, values in columns.items()}
+        named = [ids[int(row)] for row in rows]
+        table = choose(selector, named, score_N[rows], n_tokens_N[rows], budget_tokens, seed, mine)
+        copies_N = np.zeros(len(ids))
+        copies_N[rows] = arrow.numpy(table, "copies")
         draft.write_table("part-00000.parquet", whole_table(pool, copies_N))
         cost = {name: scores.about[name] for name in COSTS}
         return {**about_weights(copies_N, n_tokens_N), **cost, "scores": scores.path.name}
 
     return place.store.make(Request("Weights", f"{scorer.name()}-{seed}", identity, parents), fill)
+
+
+def _unread(
+    pool: Pool, n_tokens_N: npt.NDArray[np.int64], read: Sequence[Artifact], budget_tokens: int
+) -> npt.NDArray[np.int64]:
+    """Rows that no earlier stage read; all of them where these do not hold the budget."""
+    everything = np.arange(len(n_tokens_N))
+    if not read:
+        return everything
+    copies = [arrow.numpy(weights.table(["copies"]), "copies")[pool.rows()] for weights in read]
+    rows = np.flatnonzero(~np.any([each > 0 for each in copies], axis=0))
+    return rows if int(n_tokens_N[rows].sum()) >= budget_tokens else everything
 
 
 def about_weights(copies_N: npt.NDArray[np.float64], n_tokens_N: npt.NDArray[np.int64]) -> dict[str, Json]:

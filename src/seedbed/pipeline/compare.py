@@ -128,7 +128,7 @@ def compare_into(
     own = [row for row in rows if not str(row["arm"]).startswith(at_lengths)]
     comparison = compare_arms(_table(own), plan.baseline)
     verdict = comparison.sentences(evaluation.target)
-    result: dict[str, Any] = {"target": evaluation.target, "ceiling": plan.ceiling}
+    result: dict[str, Any] = {"target": evaluation.target, "ceiling": plan.ceiling, **comparison.to_json()}
     if plan.curve:
         curve = [{**row, "arm": plan.baseline} for row in rows if str(row["arm"]).startswith(at_lengths)]
         summary = summary_into(place, own, curve, plan, evaluation.target)
@@ -136,7 +136,7 @@ def compare_into(
         result.update(summary=summary.to_json(), notes=list(notes(summary)))
     if evaluation.probes:
         result.update(probes=probes_into(place, material, arms, evaluation))
-    result.update(verdict=list(verdict), rows=list[Json](rows), **comparison.to_json())
+    result.update(verdict=list(verdict), rows=list[Json](rows))
     for row in (*result["rows"], *result["arms"]):
         row.pop("seconds_select")
     place.remember(compare=result)
