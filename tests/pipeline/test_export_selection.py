@@ -123,7 +123,7 @@ def test_the_coins_of_every_epoch_are_the_trainers() -> None:
     shard = TokenShard(np.zeros(500, np.uint16), pa.table(columns))
     source = TokenSource(POOL, [shard], copies, seed=5, context=4)
     for epoch in (0, 3):
-        np.testing.assert_array_equal(export_selection.repeats(copies, ids, 5, epoch), source._repeats(epoch))
+        np.testing.assert_array_equal(export_selection.read_in_epoch(copies, ids, 5, epoch), source._repeats(epoch))
 
 
 def test_a_killed_export_goes_on_and_ends_with_the_same_bytes(

@@ -12,6 +12,7 @@ from seedbed.core.errors import SeedbedError
 from seedbed.core.fingerprint import hash_bytes
 from seedbed.core.nouns import TOKEN_INDEX
 from seedbed.stats.sampling import mix64 as mix
+from seedbed.train import source as sources
 from seedbed.train.source import Metadata, TokenShard, TokenSource, document_keys, unit_interval
 from tests.train.markov_language import END, documents, ids, shards, source, transitions
 
@@ -235,7 +236,9 @@ def test_the_part_says_nothing_about_the_coin_of_copies():
     half = TokenSource("s", laid, np.full(4000, 0.5), seed=0, context=1, part=(0.0, 0.5))
     inside = np.isin(document_keys(names), half._key_N)
     assert whole._repeats(0)[inside].mean() == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(inside.sum()))
-    assert whole._hash(1, 0, whole._key_N)[inside].astype(float).mean() == pytest.approx(2**63, rel=0.06)
+    assert sources._hash(whole._stream, 1, 0, whole._key_N)[inside].astype(float).mean() == pytest.approx(
+        2**63, rel=0.06
+    )
 
 
 def test_threads_may_read_at_once():

@@ -35,11 +35,9 @@ import pyarrow as pa
 from seedbed.core import arrow
 from seedbed.core.artifact import Artifact, Draft, Request, disk_error, write_text
 from seedbed.core.errors import RecipeError, SeedbedError, did_you_mean
-from seedbed.core.fingerprint import hash_bytes
 from seedbed.core.parameters import Json
 from seedbed.pipeline import workplace
 from seedbed.recipe import POOL
-from seedbed.stats.sampling import mix64
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -129,22 +127,11 @@ def export_mixture(out: str | Path, goal: Path, *, weights: str = "") -> dict[st
     return {"domains": len(shares), "files": 1, "bytes": goal.stat().st_size}
 
 
-def repeats(copies_N: FloatArray, id_N16: npt.NDArray[np.uint8], seed: int, epoch: int = 0) -> IntArray:
-    """How often an epoch of a training with this seed reads each document of its source `pool`.
+def read_in_epoch(copies_N: FloatArray, id_N16: npt.NDArray[np.uint8], seed: int, epoch: int = 0) -> IntArray:
+    """How often an epoch of a training with this seed reads each document of its source `pool`."""
+    from seedbed.train.source import document_keys, repeats, stream_of
 
-    Whole copies, and one more where the coin of train.source.TokenSource says so.
-    """
-    from seedbed.train.source import document_keys, unit_interval
-
-    stream = int.from_bytes(hash_bytes(POOL.encode(), seed.to_bytes(16, "little", signed=True))[:8], "little")
-    salt = mix64(mix64(np.array([stream], np.uint64)) + np.uint64(epoch) + np.uint64(_COIN << 62))
-    whole_N = np.floor(copies_N)
-    coin_N = unit_interval(mix64(document_keys(id_N16) ^ salt))
-    return (whole_N + (coin_N < copies_N - whole_N)).astype(np.int64)
-
-
-_COIN = 2
-"""The purpose of the hash, as in train.source."""
+    return repeats(copies_N, document_keys(id_N16), stream_of(POOL, seed), epoch)
 
 
 def _chosen(out: str | Path, named: str, noun: str) -> Artifact:
@@ -208,7 +195,9 @@ class _Columns:
 
     def readings(self, rows: Rows, seed: int) -> FloatArray:
         """How often each is read: as many rows where repeats are rows, else the copies."""
-        return repeats(self.copies_N, self.id_N16, seed).astype(np.float64) if rows == "repeated" else self.copies_N
+        return (
+            read_in_epoch(self.copies_N, self.id_N16, seed).astype(np.float64) if rows == "repeated" else self.copies_N
+        )
 
     def rows(self, rows: Rows, seed: int) -> IntArray:
         """Which documents are written, in their order."""

@@ -114,7 +114,7 @@ class TokenSource:
         ]  # slices of a plain array are cheaper than a map's
         self._metadata = None if metadata is None else np.asarray(metadata.ids)
         self._read_index(shards, np.asarray(copies_N, np.float64), metadata, part)
-        self._stream = int.from_bytes(hash_bytes(name.encode(), seed.to_bytes(16, "little", signed=True))[:8], "little")
+        self._stream = stream_of(name, seed)
         self._ends: list[int] = []
         self._epochs: dict[int, _Epoch] = {}
         self._lock = threading.Lock()
@@ -219,9 +219,7 @@ class TokenSource:
 
     def _repeats(self, number: int) -> IntArray:
         """How often each document is read in an epoch."""
-        whole_N = np.floor(self._copies_N)
-        coin_N = unit_interval(self._hash(_COIN, number, self._key_N))
-        return (whole_N + (coin_N < self._copies_N - whole_N)).astype(np.int64)
+        return repeats(self._copies_N, self._key_N, self._stream, number)
 
     def _epoch(self, number: int) -> _Epoch:
         """The order of an epoch; the two made last are remembered."""
@@ -241,16 +239,29 @@ class TokenSource:
         document_R = np.repeat(np.arange(len(repeats_N), dtype=np.int32), repeats_N)
         ordinal_R = np.arange(len(document_R)) - np.repeat(np.cumsum(repeats_N) - repeats_N, repeats_N)
         key_R = mix64(self._key_N[document_R] + ordinal_R.astype(np.uint64))
-        hash_R = self._hash(_ORDER, number, key_R)
+        hash_R = _hash(self._stream, _ORDER, number, key_R)
         order = np.argsort(hash_R)
         if (np.diff(hash_R[order]) == 0).any():  # once in 2^64 pairs
             order = np.lexsort((self._key_N[document_R], hash_R))
         document_R = document_R[order]
         return _Epoch(document_R, np.cumsum(self._size_N[document_R]))
 
-    def _hash(self, purpose: int, number: int, key_N: Keys) -> Keys:
-        salt = mix64(mix64(np.array([self._stream], np.uint64)) + np.uint64(number) + np.uint64(purpose << 62))
-        return mix64(key_N ^ salt)
+
+def stream_of(name: str, seed: int) -> int:
+    """What all chance of a source is drawn from."""
+    return int.from_bytes(hash_bytes(name.encode(), seed.to_bytes(16, "little", signed=True))[:8], "little")
+
+
+def repeats(copies_N: npt.NDArray[np.float64], key_N: Keys, stream: int, epoch: int) -> IntArray:
+    """How often each document is read in an epoch: whole copies, and one more where a coin says so."""
+    whole_N = np.floor(copies_N)
+    coin_N = unit_interval(_hash(stream, _COIN, epoch, key_N))
+    return (whole_N + (coin_N < copies_N - whole_N)).astype(np.int64)
+
+
+def _hash(stream: int, purpose: int, epoch: int, key_N: Keys) -> Keys:
+    salt = mix64(mix64(np.array([stream], np.uint64)) + np.uint64(epoch) + np.uint64(purpose << 62))
+    return mix64(key_N ^ salt)
 
 
 def document_keys(id_N16: npt.NDArray[np.uint8]) -> Keys:
