@@ -89,6 +89,7 @@ def arms(pool: Path) -> dict[str, Arm]:
         ("color_filter", color, top),
         ("miniplm", difference, top),
         ("miniplm-sampled", difference, GumbelTopK(temperature=0.2)),
+        ("miniplm-late", Miniplm(teacher_tokens=4 * TOKENS, reference_tokens=4 * TOKENS), top),
         ("perplexity-low", Perplexity(keep="low", **loss), top),
         ("perplexity-middle", Perplexity(keep="middle", **loss), top),
         ("perplexity-high", Perplexity(keep="high", **loss), top),
@@ -117,6 +118,7 @@ def arms(pool: Path) -> dict[str, Arm]:
     found += [
         Arm("rho", (Stage(Rho(tokens=TOKENS // 2), top, share=0.25),) * 4),
         Arm("mates", (first, *(Stage(mates, GumbelTopK(), share=0.2),) * 4)),
+        Arm("mates-top", (first, *(Stage(mates, top, share=0.2),) * 4)),
         Arm("mates-once", (first, Stage(mates, GumbelTopK(), share=0.8))),
         Arm("quad", (first, *(Stage(quad, top, share=0.4),) * 2)),
         Arm("skill_it", (Stage(Constant(), GumbelTopK(), mixer=SkillIt(trial_tokens=TRIAL), share=0.25),) * 4),
