@@ -63,24 +63,3 @@ def test_train(tmp_path: Path) -> None:
     (program,) = blocks("train.md", "python")
     (tmp_path / "train.py").write_text(program)
     assert "'finished': True" in run([sys.executable, "train.py"], tmp_path)
-
-
-def test_probes(tmp_path: Path) -> None:
-    told = run(["bash", "-euc", "\n".join(blocks("probes.md", "sh"))], tmp_path)
-    assert "grammar: minimal_pairs" in told
-    assert "questions: multiple_choice" in told
-    asking, planting = blocks("probes.md", "python")
-    for name, program, said in (("asking", asking, "grammar"), ("planting", planting, "'frequency': 64")):
-        (tmp_path / f"{name}.py").write_text(program)
-        assert said in run([sys.executable, f"{name}.py"], tmp_path)
-
-
-def test_which_method(tmp_path: Path) -> None:
-    (program,) = blocks("which_method.md", "python")
-    (tmp_path / "digits.py").write_text(program)
-    told = run(["bash", "-euc", "\n".join(blocks("which_method.md", "sh"))], tmp_path)
-    assert told.count("speed-up, equal tokens") == 2
-    assert "At equal tokens" in told
-    assert "digits" in told
-    for name in ("comparison", "summary", "picked", "agreement", "break_even"):
-        assert (tmp_path / "runs" / "own" / f"{name}.csv").stat().st_size > 0, name
