@@ -38,7 +38,7 @@ class Method:
     @classmethod
     def name(cls) -> str:
         """The file's name: `gopher_quality`."""
-        return cls.__module__.rsplit(".", 1)[-1]
+        return cls.__module__.rsplit(".", 1)[-1].removeprefix(_USER)
 
     @classmethod
     def shelf(cls) -> str:

@@ -160,6 +160,7 @@ def select(
     recipe: Recipe, out: str | Path, stage: Stage, *, budget_tokens: int, seed: int = 0, workers: int = 1
 ) -> Artifact:
     """Weights of one way to choose, on a folder that is curated."""
+    from seedbed.core.artifact import Artifact
     from seedbed.pipeline import arms, workplace
 
     workplace.check_there("--target", recipe.target)
@@ -168,6 +169,8 @@ def select(
         material = _material(place, recipe)
         weights = arms.weights_of_stage(place, material, stage, budget_tokens, seed=seed)
         place.remember_made("selected", weights)
+        if "mixture" in weights.about:
+            place.remember_made("selected", Artifact(weights.path.parent / str(weights.about["mixture"])))
     return weights
 
 

@@ -129,6 +129,7 @@ def compare_into(
     comparison = compare_arms(_table(own), plan.baseline)
     verdict = comparison.sentences(evaluation.target)
     result: dict[str, Any] = {"target": evaluation.target, "ceiling": plan.ceiling, **comparison.to_json()}
+    result.update(resample=plan.resample)
     if plan.curve:
         curve = [{**row, "arm": plan.baseline} for row in rows if str(row["arm"]).startswith(at_lengths)]
         summary = summary_into(place, own, curve, plan, evaluation.target)

@@ -56,7 +56,7 @@ def report_into(place: Workplace, recipe: Recipe) -> Path:
     if data.comparison is not None and data.comparison.trial is not None:
         result = cast("dict[str, Any]", workplace.read_index(place.out)["compare"])
         tokens, trial = workplace.artifact_at(place.out, "tokens"), data.comparison.trial
-        reporting_comparison.write_tables(place.out, result, tokens, _resampled(recipe), trial)
+        reporting_comparison.write_tables(place.out, result, tokens, _resampled(result), trial)
     return file
 
 
@@ -93,7 +93,7 @@ def _collect(out: Path, recipe: Recipe) -> ReportData:
         return data
     return dataclasses.replace(
         data,
-        comparison=_comparison(out, recipe, story, cast(Any, index["compare"])) if "compare" in index else None,
+        comparison=_comparison(out, story, cast(Any, index["compare"])) if "compare" in index else None,
         leaks=_leaks(out, cast("dict[str, str]", index["audit"])) if "audit" in index else None,
         law=_law(workplace.artifact_at(out, "forecast")) if "forecast" in index else None,
     )
@@ -104,7 +104,7 @@ def _is_of(tokens: Artifact, kept: Artifact) -> bool:
     return parents["documents"] == kept.fingerprint
 
 
-def _comparison(out: Path, recipe: Recipe, story: reporting_curation.Story, result: Mapping[str, Any]) -> Comparison:
+def _comparison(out: Path, story: reporting_curation.Story, result: Mapping[str, Any]) -> Comparison:
     target, baseline = str(result["target"]), str(result["baseline"])
     rows = [row for row in cast("list[dict[str, Any]]", result["rows"]) if not row["arm"].startswith(f"{baseline}@")]
     names = list(dict.fromkeys(str(row["arm"]) for row in rows))
@@ -118,12 +118,13 @@ def _comparison(out: Path, recipe: Recipe, story: reporting_curation.Story, resu
         notes=tuple(str(note) for note in result["notes"]),
         domains=tuple((domain, _means(rows, names, domain)) for domain in domains),
         curves=tuple(_curves(out, [row for row in rows if row["domain"] == target])),
-        trial=reporting_comparison.trial(out, result, story, tokens, _resampled(recipe)),
+        trial=reporting_comparison.trial(out, result, story, tokens, _resampled(result)),
     )
 
 
-def _resampled(recipe: Recipe) -> float:
-    return recipe.compare.resample if recipe.compare else 1.0
+def _resampled(result: Mapping[str, Any]) -> float:
+    """Share of the pool that each seed drew, as it was when the comparison was made."""
+    return float(result.get("resample", 1.0))
 
 
 def _means(rows: Sequence[Mapping[str, Any]], names: Sequence[str], domain: str) -> dict[str, float]:
