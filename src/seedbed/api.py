@@ -296,13 +296,13 @@ def compare(
         budget_tokens: tokens to choose and to train on.
         ceiling: which documents are clean, such as `source=handbook*`: an arm that reads these alone.
         seeds, resample, curve: see recipe.ComparePlan.
-        settings: values by recipe path.
+        settings: values by recipe path, the methods' own among them: `select.scorers.qurating.labels`.
         workers: processes at once.
     """
     from seedbed.recipes._arms import comparison
 
     folder = out.out if isinstance(out, Corpus) else out
-    recipe = _study(folder, settings, target)
+    recipe = _study(folder, None, target)
     assert recipe.train is not None
     assert recipe.evaluate is not None
     texts = {domain: str(file) for domain, file in heldout.items()}
@@ -312,7 +312,7 @@ def compare(
         compare=comparison(methods, labels=ceiling, seeds=seeds, resample=resample, curve=curve),
         evaluate=dataclasses.replace(recipe.evaluate, texts=texts, target=next(iter(texts))),
     )
-    pipeline.run(recipe, folder, inputs=recipe.inputs, workers=workers)
+    pipeline.run(trees.change(recipe, settings or {}), folder, inputs=recipe.inputs, workers=workers)
     return Compared(workplace.local(folder))
 
 

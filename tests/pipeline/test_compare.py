@@ -195,3 +195,19 @@ def test_recipes_are_left_as_they_were() -> None:
     plan = recipes.load("demo").compare
     assert plan is not None
     assert (plan.resample, plan.curve) == (1.0, ())
+
+
+def test_settings_reach_the_methods_that_are_compared(done: Path, monkeypatch: Any) -> None:
+    asked: list[Recipe] = []
+    monkeypatch.setattr(pipeline, "run", lambda recipe, *_, **__: asked.append(recipe))
+    settings = {"select.scorers.dsir.buckets": 77, "select.selectors.gumbel_top_k.temperature": 0.5}
+    texts = {"held": "sample:target_eval.jsonl.gz"}
+    api.compare(done, methods=["dsir"], target=(), heldout=texts, budget_tokens="4k", settings=settings)
+    assert asked[0].compare is not None
+    stage = asked[0].compare.arms[1].stages[0]
+    assert (stage.scorer.to_json()["buckets"], stage.selector) == (77, GumbelTopK(temperature=0.5))
+
+
+def test_a_method_that_reads_files_and_is_given_none_says_how(done: Path) -> None:
+    with pytest.raises(SeedbedError, match=r"harmful_perplexity: reads files of harmful text .* --set"):
+        api.select(done, "harmful_perplexity", budget_tokens="1k")

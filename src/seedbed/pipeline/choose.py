@@ -147,6 +147,10 @@ def scoring(
 ) -> Scoring:
     """A scorer with all it needs. Raises SeedbedError where it asks for the arm's own model and there is none."""
     needs = scorer.needs()
+    for need in needs:
+        if isinstance(need, Texts) and not need.files:
+            mend = f"Name them: --set '{scorer.path()}.files=[\"FILE\"]' with compare, or in a recipe."
+            raise SeedbedError(scorer.path(), f"reads files of {need.name} text and is given none", mend)
     texts = {need.name: material.texts(place, need.files) for need in needs if isinstance(need, Texts)}
     if current is None and any(isinstance(need, CurrentModel | Probe | Gradients) for need in needs):
         what = "asks the model that is being trained, and none is given"
