@@ -18,6 +18,7 @@ from annotated_types import Gt, Le
 from seedbed.core.errors import SeedbedError
 from seedbed.core.method import Method
 from seedbed.core.parameters import Json
+from seedbed.stats.exponentiated_gradient import averaged
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -229,3 +230,10 @@ def _ranks(value_R: FloatArray) -> FloatArray:
     """Ranks from 0, the mean of theirs for equal values."""
     _, place_R, count_U = np.unique(value_R, return_inverse=True, return_counts=True)
     return (np.cumsum(count_U) - (count_U + 1) / 2)[place_R]
+
+
+def average_of_steps(domains: Domains, seen: Seen, where: str) -> Mixture:
+    """The average of a proxy's weights over its steps; told beside it: the last ones, and the number of steps."""
+    share_D = averaged(seen.step_weight_SD, where, domains.names)
+    assert seen.step_weight_SD is not None
+    return Mixture(share_D, {"steps": len(seen.step_weight_SD), "last": seen.step_weight_SD[-1].tolist()})

@@ -26,8 +26,18 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 
-from seedbed.select.mixing import Domains, FloatArray, Mixer, Mixture, ProxyRun, Seen, StepSeen, WeightLaw
-from seedbed.stats.exponentiated_gradient import averaged, moved
+from seedbed.select.mixing import (
+    Domains,
+    FloatArray,
+    Mixer,
+    Mixture,
+    ProxyRun,
+    Seen,
+    StepSeen,
+    WeightLaw,
+    average_of_steps,
+)
+from seedbed.stats.exponentiated_gradient import moved
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +72,7 @@ class Doremi(Mixer):
     def mixture(self, domains: Domains, seen: Seen, seed: int) -> Mixture:
         """The average of the weights; told beside it: the last ones, and the number of steps."""
         del seed
-        share_D = averaged(seen.step_weight_SD, self.path(), domains.names)
-        assert seen.step_weight_SD is not None
-        return Mixture(share_D, {"steps": len(seen.step_weight_SD), "last": seen.step_weight_SD[-1].tolist()})
+        return average_of_steps(domains, seen, self.path())
 
 
 @dataclasses.dataclass(frozen=True)
