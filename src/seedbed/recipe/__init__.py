@@ -22,6 +22,7 @@ from seedbed.curate.plan import CuratePlan
 from seedbed.evaluate.contract import Audit, Probe, Task
 from seedbed.model.shape import ModelShape
 from seedbed.predict.contract import Law
+from seedbed.recipe.continual import ContinualPlan
 from seedbed.select.contract import Scorer, Selector
 from seedbed.select.mixing import Mixer
 from seedbed.tokenize.contract import TokenizerMaker
@@ -184,7 +185,7 @@ class Recipe:
         inputs: files and folders; `sample:pool` is the shipped text. To training they are the source `pool`.
         sources: further texts to train on, by name.
         target: text of what the model should become good at, for methods that ask.
-        curate, tokenizer, train, compare, ladder, evaluate: the sections; those that are None are not run.
+        curate, tokenizer, train, compare, ladder, continual, evaluate: the sections; those that are None are not run.
     """
 
     name: str
@@ -196,6 +197,7 @@ class Recipe:
     train: TrainPlan | None = None
     compare: ComparePlan | None = None
     ladder: LadderPlan | None = None
+    continual: ContinualPlan | None = None
     evaluate: EvaluatePlan | None = None
     sources: Mapping[str, SourcePlan] = dataclasses.field(default_factory=dict[str, SourcePlan])
 
@@ -205,7 +207,7 @@ class Recipe:
         for name in self.sources:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
                 raise RecipeError("sources", f"{name!r} is no name", "Use letters, digits, - and _.")
-        for section in ("compare", "ladder"):
+        for section in ("compare", "ladder", "continual"):
             for needed in ("tokenizer", "train", "evaluate"):
                 if getattr(self, section) is not None and getattr(self, needed) is None:
                     raise RecipeError(section, f"it needs a section {needed!r}", f"Add {needed!r} to the recipe.")
