@@ -44,7 +44,7 @@ def run(
 
     workplace.check_engine(engine)
     given = tuple(inputs) or recipe.inputs
-    if not given:
+    if not given and not recipe.sources:
         raise RecipeError("inputs", "this recipe names no input", "Name files or folders.")
     workplace.check_there("target", recipe.target)
     if recipe.evaluate is not None:
@@ -59,8 +59,13 @@ def run(
 
 
 def _run_sections(place: Workplace, recipe: Recipe) -> None:
-    from seedbed.pipeline import data
+    from seedbed.pipeline import continual, data
 
+    if recipe.continual is not None:
+        place.remember_recipe(recipe)
+        continual.continual_into(place, recipe)
+    if not recipe.inputs:
+        return
     curated = data.curate_into(place, recipe, recipe.inputs)
     if recipe.tokenizer is None:
         return

@@ -17,7 +17,7 @@ from seedbed.pipeline.choose import Scoring, score_all, scoring, weights_from
 from seedbed.pipeline.material import Material, started
 from seedbed.pipeline.training import RunTask, run_all
 from seedbed.pipeline.workplace import Workplace
-from seedbed.recipe import Arm, Stage
+from seedbed.recipe import POOL, Arm, Stage
 from seedbed.select.contract import CurrentModel, Gradients, Probe
 
 
@@ -140,8 +140,9 @@ def _task(place: Workplace, job: Job, number: int) -> RunTask:
     task = job.material.task(place, label, job.seed, job.material.plan, job.weights[-1])
     share = sum(stage.share for stage in stages[: number + 1])
     until = None if number == len(stages) - 1 else round(share * job.material.plan.tokens)
-    source = "pool" if number == 0 else f"pool stage {number}"
-    return dataclasses.replace(task, after=job.runs[-1].path if job.runs else None, until_tokens=until, source=source)
+    if number:
+        task = task.renamed(f"{POOL} stage {number}")
+    return dataclasses.replace(task, after=job.runs[-1].path if job.runs else None, until_tokens=until)
 
 
 def _finished(job: Job) -> ArmRun:

@@ -86,5 +86,5 @@ def _task(place: Workplace, material: Material, want: Wanted, parent: Artifact |
         text = material.the_target if need.on == "target" else material.texts(place, want.files)
         part = everything(place, text)
         task = material.task(place, label, need.seed, plan, part)
-        task = dataclasses.replace(task, documents=text.documents.path, tokens=text.tokens.path)
+        task = task.reading(text)
     return task if parent is None else dataclasses.replace(task, init=parent.path)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
+
+from seedbed.core import arrow
 from seedbed.core.artifact import Artifact, Draft, Request
 from seedbed.core.errors import SeedbedError
+from seedbed.core.fingerprint import hash_bytes
 from seedbed.core.nouns import DocumentBatch
 from seedbed.core.parameters import Json
 from seedbed.evaluate.audits.ngram_overlap import NgramOverlap
@@ -25,18 +32,41 @@ def refuse_overlap(place: Workplace, audit: Audit | None, material: Material, te
         return
     method = audit or NgramOverlap()
     target = material.the_target
-    found = _findings(place, method, "target", target.documents, material.pool, material.pool.tokens.fingerprint)
+    found = findings(place, method, "target", target.documents, material.pool, material.pool.tokens.fingerprint)
     mend = "Take them out of one of the two: a method that has seen a document would choose it for that alone."
     _refuse("target", found, "the pool", mend)
     for domain, documents in texts.items():
-        found = _findings(place, method, domain, documents, target, target.tokens.fingerprint)
+        found = findings(place, method, domain, documents, target, target.tokens.fingerprint)
         mend = "Measure on other documents than those the methods learn from."
         _refuse(f"held-out text {domain!r}", found, "the target", mend)
 
 
-def _findings(
+def refuse_shared(new: Mapping[str, Artifact], old: Mapping[str, Artifact], where: str) -> None:
+    """Raises SeedbedError where a text stands in a new source and in a replayed one: it would count as both."""
+    for name, documents in old.items():
+        for other, others in new.items():
+            shared, _, row = np.intersect1d(text_hashes(documents.path), text_hashes(others.path), return_indices=True)
+            if len(shared):
+                ids = others.table(["id"]).column("id").to_pylist()
+                what = f"{len(shared)} texts of {other} stand in {name} too, such as document {ids[int(row.min())]}"
+                raise SeedbedError(where, what, "Take them out of one of the two: replay is of text that is not new.")
+
+
+@lru_cache(maxsize=64)
+def text_hashes(documents: Path) -> npt.NDArray[np.bytes_]:
+    """A hash of the text of each kept document, in order: 16 bytes each."""
+    found: list[bytes] = []
+    for shard in Artifact(documents).shards():
+        for rows in arrow.row_groups(shard, ["text"]):
+            found += [hash_bytes((text or "").encode()) for text in arrow.strings(rows, "text")]
+    return np.array([key[:16] for key in found], dtype="S16") if found else np.zeros(0, "S16")
+
+
+def findings(
     place: Workplace, audit: Audit, label: str, items: Artifact, among: Iterable[DocumentBatch], fingerprint: str
 ) -> Artifact:
+    """The audit of some documents against others, kept."""
+
     def fill(draft: Draft) -> dict[str, Json]:
         draft.write_table("part-00000.parquet", audit.findings(among, from_kept(items.table())))
         return {}

@@ -18,8 +18,10 @@ from seedbed.core.parameters import Json
 from seedbed.curate.plan import CuratePlan
 from seedbed.model.shape import ModelShape
 from seedbed.pipeline.data import texts_into
+from seedbed.pipeline.sources import SourceFiles
 from seedbed.pipeline.training import RunTask, run_all
 from seedbed.pipeline.workplace import Workplace
+from seedbed.recipe import POOL
 from seedbed.select.contract import FloatArray
 from seedbed.tokenize.run import Part, Pool, tokenize
 from seedbed.train.plan import TrainPlan
@@ -51,9 +53,7 @@ class Material:
             label=label,
             plan=plan,
             seed=seed,
-            documents=self.pool.documents.path,
-            tokens=self.pool.tokens.path,
-            weights=weights.path if weights else None,
+            sources={POOL: SourceFiles(self.pool.documents.path, self.pool.tokens.path, weights and weights.path)},
             tokenizer=self.tokenizer.path,
             root=place.out,
         )

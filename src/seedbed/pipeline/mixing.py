@@ -259,7 +259,7 @@ class _Asked:
         plan = dataclasses.replace(material.plan, shape=scaled(material.plan.shape, trial.shape), tokens=trial.tokens)
         told |= {"shape": trial.shape, "init": init[0].fingerprint if init else ""}
         task = material.task(place, f"trial-{fingerprint(told)[:8]}", trial.seed, plan, weights)
-        task = dataclasses.replace(task, documents=pool.documents.path, tokens=pool.tokens.path)
+        task = task.reading(pool)
         read = cast("dict[str, float]", weights.about["shares"])
         share_D = np.array([read.get(name, 0.0) for name in names])
         return (task if init is None else dataclasses.replace(task, init=init[0].path)), share_D

@@ -28,16 +28,26 @@ _FIELDS = ("url", "domain", "source", "language")
 
 
 @dataclasses.dataclass(frozen=True)
+class Order:
+    """An order of reading: an artifact folder with a rank for every document, and how many buckets it is read in."""
+
+    ranks: Path
+    buckets: int
+
+
+@dataclasses.dataclass(frozen=True)
 class SourceFiles:
     """A source on disk.
 
     Args:
         documents, tokens, weights: artifact folders; no weights means every document once an epoch.
+        order: in which documents are read; None shuffles them.
     """
 
     documents: Path
     tokens: Path
     weights: Path | None = None
+    order: Order | None = None
 
     @property
     def pool(self) -> Pool:
@@ -47,7 +57,10 @@ class SourceFiles:
     def fingerprints(self) -> dict[str, Json]:
         """Of what is read, by role."""
         parts = (("documents", self.documents), ("tokens", self.tokens), ("weights", self.weights))
-        return {role: Artifact(folder).fingerprint for role, folder in parts if folder is not None}
+        told: dict[str, Json] = {role: Artifact(folder).fingerprint for role, folder in parts if folder is not None}
+        return told | (
+            {} if self.order is None else {"order": f"{Artifact(self.order.ranks).fingerprint} {self.order.buckets}"}
+        )
 
 
 def token_sources(
@@ -72,6 +85,8 @@ def token_sources(
                 reads=plan.objective.reads(context),
                 metadata=_metadata(metadata_into(given, tokenizer, view.metadata, store)) if view.metadata else None,
                 part=view.part,
+                rank_N=_ranks(given.order),
+                buckets=given.order.buckets if given.order is not None else 1,
             )
     return found
 
@@ -99,6 +114,10 @@ def _copies(name: str, files: SourceFiles, pool: Pool) -> npt.NDArray[np.float64
         what = "these weights are of other documents"
         raise SeedbedError(str(files.weights), what, f"Select again on the documents of source {name or 'pool'}.")
     return arrow.numpy(weights, "copies").astype(np.float64)
+
+
+def _ranks(order: Order | None) -> npt.NDArray[np.float64] | None:
+    return None if order is None else arrow.numpy(Artifact(order.ranks).table(["rank"]), "rank").astype(np.float64)
 
 
 def metadata_into(files: SourceFiles, tokenizer: Path, template: str, store: Store) -> Artifact:

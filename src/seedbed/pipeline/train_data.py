@@ -50,15 +50,15 @@ def prepare(place: Workplace, recipe: Recipe, origin: Path | None, named: str, i
         named: that folder as the user wrote it.
         init: the model that training starts from; its tokenizer is the run's.
     """
-    plans = _plans(recipe)
+    plans = source_plans(recipe)
     if init is not None and recipe.tokenizer is None:
-        recipe = dataclasses.replace(recipe, tokenizer=_tokenizer_of(init))
-    folders = {name: _curated(place, recipe, name, plan, origin) for name, plan in plans.items()}
+        recipe = dataclasses.replace(recipe, tokenizer=tokenizer_of(init))
+    folders = {name: curated_source(place, recipe, name, plan, origin) for name, plan in plans.items()}
     kept = {name: workplace.curated_at(folder).kept for name, folder in folders.items()}
     tokenizer = _tokenizer(place, recipe.tokenizer, kept, folders, init)
     sources: dict[str, SourceFiles] = {}
     for name, plan in plans.items():
-        tokens = _tokens(place, kept[name], tokenizer, folders[name])
+        tokens = tokens_of(place, kept[name], tokenizer, folders[name])
         if tokens.about["tokens"] == 0:
             raise SeedbedError(
                 str(folders[name]), "no document was kept, so there is nothing to read", "See its ledger."
@@ -76,7 +76,7 @@ def prepare(place: Workplace, recipe: Recipe, origin: Path | None, named: str, i
     return TrainData(tokenizer, sources, dataclasses.replace(recipe, inputs=inputs, sources={**elsewhere, **here}))
 
 
-def _plans(recipe: Recipe) -> dict[str, SourcePlan]:
+def source_plans(recipe: Recipe) -> dict[str, SourcePlan]:
     """Every source, the recipe's inputs among them. Raises RecipeError where there is none."""
     if recipe.inputs and POOL in recipe.sources and recipe.sources[POOL].inputs:
         raise RecipeError("sources.pool", "`inputs` are the source pool already", "Give this source another name.")
@@ -88,7 +88,7 @@ def _plans(recipe: Recipe) -> dict[str, SourcePlan]:
     return {name: plans[name] for name in sorted(plans)}  # the order in which they were written down means nothing
 
 
-def _curated(place: Workplace, recipe: Recipe, name: str, plan: SourcePlan, origin: Path | None) -> Path:
+def curated_source(place: Workplace, recipe: Recipe, name: str, plan: SourcePlan, origin: Path | None) -> Path:
     """The output folder of a source's curation, made where there is none."""
     if plan.curated:
         workplace.curated_at(plan.curated)
@@ -102,8 +102,7 @@ def _curated(place: Workplace, recipe: Recipe, name: str, plan: SourcePlan, orig
         return place.out
     from seedbed import pipeline
 
-    alone = dataclasses.replace(recipe, name=f"{recipe.name}: {name}", tokenizer=None, train=None, evaluate=None)
-    alone = dataclasses.replace(alone, inputs=plan.inputs, sources={}, target=())
+    alone = Recipe(f"{recipe.name}: {name}", recipe.about, recipe.curate, plan.inputs)
     pipeline.curate(alone, place.out / below, inputs=plan.inputs, workers=getattr(place.engine, "workers", 1))
     return place.out / below
 
@@ -138,7 +137,7 @@ def _tokenizer(
 ) -> Artifact:
     """One that a source's folder has already, or a new one; where training starts from a model, its own."""
     assert maker is not None
-    made = _made(place, maker, kept, folders)
+    made = made_tokenizer(place, maker, kept, folders)
     file = models.tokenizer_file(init) if init is not None else None
     definition = (made.path / "tokenizer.json").read_text(encoding="utf-8")
     if file is not None and json.loads(definition) != json.loads(file.read_text(encoding="utf-8")):
@@ -147,7 +146,8 @@ def _tokenizer(
     return made
 
 
-def _tokenizer_of(init: str | Path) -> FromFile:
+def tokenizer_of(init: str | Path) -> FromFile:
+    """The tokenizer that lies beside a model. Raises SeedbedError where there is none."""
     file = models.tokenizer_file(init)
     if file is None:
         raise SeedbedError(remote.url_of(init), "holds no tokenizer.json", "Copy the model's tokenizer.json there.")
@@ -168,7 +168,7 @@ def _end_of_text(init: str | Path, file: Path) -> str:
     return cast(str, Tokenizer.from_str(file.read_text(encoding="utf-8")).id_to_token(end))
 
 
-def _made(
+def made_tokenizer(
     place: Workplace, maker: TokenizerMaker, kept: Mapping[str, Artifact], folders: Mapping[str, Path]
 ) -> Artifact:
     """One tokenizer for all sources; where there are several, trained on all their text."""
@@ -196,7 +196,7 @@ def _made(
     return place.store.make(Request("Tokenizer", maker.name(), maker.identity(), parents), fill)
 
 
-def _tokens(place: Workplace, kept: Artifact, tokenizer: Artifact, folder: Path) -> Artifact:
+def tokens_of(place: Workplace, kept: Artifact, tokenizer: Artifact, folder: Path) -> Artifact:
     """Found in the source's own folder, else made in the output folder."""
     parents = {"documents": kept.fingerprint, "tokenizer": tokenizer.fingerprint}
     found = Store(folder).find(Request("Tokens", "pool", {}, parents))

@@ -70,6 +70,7 @@ class TrainingStage:
         teacher: a stage before this one in the same route, for objectives that ask for a teacher.
         anneal_tokens: also a branch whose rate comes down over so many further tokens: it is what would be published,
             and is never the parent of another stage. 0: none.
+        teaches: the held-out domain that this stage is for; empty: the one with the name of its only source, if any.
     """
 
     name: str
@@ -87,6 +88,7 @@ class TrainingStage:
     entry: tuple[Entry, ...] = ()
     teacher: str = ""
     anneal_tokens: Annotated[int, Ge(0)] = 0
+    teaches: str = ""
 
     def __post_init__(self) -> None:
         """Raises RecipeError for shares that are none, and for text that is both new and replayed."""
@@ -115,11 +117,14 @@ class Route:
         name: of the route.
         stages: in order.
         init: a model folder that the first stage begins from; its tokenizer is used throughout.
+        tokenizer: sources whose text the recipe's tokenizer is trained on, where there is no `init`; empty: those of
+            the first stage.
     """
 
     name: str
     stages: tuple[TrainingStage, ...]
     init: str = ""
+    tokenizer: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises RecipeError for a first stage without a model, and for stages that share a name."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from seedbed.core.errors import RecipeError
 from seedbed.core.method import Method
 
 if TYPE_CHECKING:
@@ -86,12 +87,18 @@ class Example:
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Examples under one another: (B, T) each, on the device."""
+    """Examples under one another: (B, T) each, on the device.
+
+    Args:
+        inputs_BT, targets_BT, weight_BT, document_BT: see Example.
+        lesson: what the objective's teacher says of them, rows first; None without a teacher.
+    """
 
     inputs_BT: torch.Tensor
     targets_BT: torch.Tensor
     weight_BT: torch.Tensor
     document_BT: torch.Tensor | None = None
+    lesson: torch.Tensor | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +118,9 @@ class View:
 
 class Objective(Method):
     """What is predicted."""
+
+    needs_teacher: ClassVar[bool] = False
+    """Whether it learns beside a frozen model, whose lesson every batch then holds."""
 
     def reads(self, context: int) -> int:
         """Tokens of a source that make one example of `context` positions."""
@@ -133,6 +143,10 @@ class Objective(Method):
         """loss_BT in nats, float32."""
         raise NotImplementedError
 
+    def lesson(self, teacher: Decoder, batch: Batch) -> torch.Tensor:
+        """What the teacher says of a batch, rows first, for `losses` to find there; asked without gradients."""
+        raise NotImplementedError
+
 
 class Optimizer(Method):
     """How gradients become updates."""
@@ -151,6 +165,17 @@ class Schedule(Method):
     def value(self, at: Progress) -> float:
         """The factor on the peak learning rate."""
         raise NotImplementedError
+
+    def annealing(self, at: Progress) -> bool:
+        """Whether the rate is coming down for good there, in a phase of its own at the end of training."""
+        del at
+        return False
+
+    def annealed(self, tokens: int) -> Schedule:
+        """The same past, and an annealing over the last `tokens`. Raises RecipeError where the past would change."""
+        del tokens
+        what = "its past depends on where training ends, so it cannot be annealed from anywhere"
+        raise RecipeError(self.path(), what, "Take infinite, warmup_stable_decay or power.")
 
 
 class Reweighter(Method):

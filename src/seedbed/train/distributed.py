@@ -70,10 +70,16 @@ class Losses(nn.Module):
         average is the sum; to the bit where it is a power of two."""
 
     def forward(
-        self, inputs_BT: Tensor, targets_BT: Tensor, weight_BT: Tensor, document_BT: Tensor | None = None
+        self,
+        inputs_BT: Tensor,
+        targets_BT: Tensor,
+        weight_BT: Tensor,
+        document_BT: Tensor | None = None,
+        lesson: Tensor | None = None,
     ) -> Tensor:
         """loss_BT in nats; a copy, since FSDP hangs its hooks on what comes out and warns of views."""
-        loss_BT = self.objective.losses(self.model, Batch(inputs_BT, targets_BT, weight_BT, document_BT)).clone()
+        batch = Batch(inputs_BT, targets_BT, weight_BT, document_BT, lesson)
+        loss_BT = self.objective.losses(self.model, batch).clone()
         if self.averaged_over > 1 and loss_BT.requires_grad:
             cast(Any, loss_BT).register_hook(self._restored)
         return loss_BT
@@ -108,7 +114,7 @@ def spread(losses: Losses, world: World, how: Spread) -> nn.Module:
     losses.averaged_over = world.size
     reference = weakref.ref(copies)
     on_leaving(lambda: _let_go(reference()))
-    _settle(copies, losses.model.shape.context)
+    _settle(copies, losses)
     return cast(nn.Module, copies)
 
 
@@ -119,12 +125,17 @@ def _let_go(copies: Any) -> None:
         copies.logger = copies.reducer = copies.process_group = None
 
 
-def _settle(copies: nn.Module, context: int) -> None:
+def _settle(copies: nn.Module, losses: Losses) -> None:
     """Go through the model once, with weights of 0: after its first backward pass DDP lays what it exchanges in another
     order, on which a sum of three or more depends, so a resumed run would part from a straight one by rounding."""
-    ids_BT = torch.zeros((1, min(2, context)), dtype=torch.long, device=next(copies.parameters()).device)
+    model, device = losses.model, next(copies.parameters()).device
+    ids_BT = torch.zeros((1, min(2, model.shape.context)), dtype=torch.long, device=device)
     weight_BT = torch.zeros_like(ids_BT, dtype=torch.float32)
-    torch.autograd.backward((copies(ids_BT, ids_BT, weight_BT) * weight_BT).sum())
+    lesson = None
+    if losses.objective.needs_teacher:  # the model is its own: what it says has no weight here
+        with torch.no_grad():
+            lesson = losses.objective.lesson(model, Batch(ids_BT, ids_BT, weight_BT))
+    torch.autograd.backward((copies(ids_BT, ids_BT, weight_BT, None, lesson) * weight_BT).sum())
     copies.zero_grad(set_to_none=True)
 
 

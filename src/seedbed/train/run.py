@@ -9,7 +9,8 @@ Stages. `until_tokens` ends a call early, at the first step boundary at or behin
 call with `continue_from` that folder (and its own folder, and perhaps other sources) goes on: same plan, same schedule,
 the optimizer's state and the log carried over. A source is known by its name: one that was read before goes on where it
 was left, another begins at its first sequence. Two stages over one source are one run, bit for bit. `branch_from` goes
-on likewise under a changed plan: with a schedule whose past does not depend on its end, decay now.
+on likewise under a changed plan: with a schedule whose past does not depend on its end, decay now. `enter_from` begins
+a new stage under any plan, with counters and schedule from 0: re-warm. What is replayed goes on where it was left.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from seedbed.model.transformer import Decoder
 from seedbed.model.weights import weights_of
 from seedbed.train import distributed
 from seedbed.train.batches import Arrays, Reader
-from seedbed.train.begin import CHECKPOINTS, Origin, begin
+from seedbed.train.begin import CHECKPOINTS, Origin, begin, moments
 from seedbed.train.contract import Source
 from seedbed.train.distributed import World
 from seedbed.train.loader import Loader
@@ -59,7 +60,7 @@ class Report:
         tokens_per_second: of this call, from its first step on.
         seconds: this step took, waiting included.
         waited_seconds: of those, waiting for data.
-        asked, realised: source -> share of this step's tokens as asked, and of all tokens read so far.
+        asked, realised: source -> share of this step's tokens as asked, and of all tokens that this run has read.
     """
 
     step: int
@@ -112,10 +113,14 @@ def train(
     init: Decoder | None = None,
     continue_from: Path | None = None,
     branch_from: Path | None = None,
+    enter_from: Path | None = None,
+    carry_optimizer: bool = True,
+    from_annealed: bool = False,
     until_tokens: int | None = None,
     observe: Callable[[Report], None] | None = None,
     runtime: Runtime | None = None,
     reference: Decoder | None = None,
+    teacher: Decoder | None = None,
 ) -> TrainResult:
     """Train one stage of `plan`, or go on with it where a killed call left `folder`.
 
@@ -124,11 +129,13 @@ def train(
         sources: what is read, by name; views that the objective asks for have their suffix in the name.
         seed: of initial weights and of chance in examples.
         folder: checkpoints and incidents go there.
-        init, continue_from, branch_from: what to start from, see `begin.Origin`.
+        init, continue_from, branch_from, enter_from, carry_optimizer, from_annealed: what to start from, see
+            `begin.Origin`.
         until_tokens: end this call early.
         observe: is told of every step, in the first process.
         runtime: device, threads, loader threads, and how several processes share the work.
         reference: the model that a reweighter such as Rho-1 compares with.
+        teacher: the frozen model that an objective such as self-distillation learns beside.
 
     Raises SeedbedError where a step is bad and the plan says stop (naming step and documents), where `folder` holds
     another run, where the data under a run has changed, or where the disk is full; every one leaves what was saved.
@@ -138,7 +145,8 @@ def train(
     last_step = plan.steps if until_tokens is None else min(plan.steps, -(-until_tokens // plan.batch_tokens))
     with distributed.together(runtime.torch_device) as world:
         reader = Reader(plan, named, seed, world.rank, world.size)
-        run = _Run(plan, reader, folder, Origin(init, continue_from, branch_from), runtime, world, reference)
+        origin = Origin(init, continue_from, branch_from, enter_from, carry_optimizer, from_annealed)
+        run = _Run(plan, reader, folder, origin, runtime, world, reference, teacher)
         with contextlib.closing(run):
             run.train_to(last_step, observe if world.is_first else None)
             return run.result()
@@ -156,6 +164,7 @@ class _Run:
         runtime: Runtime,
         world: World,
         reference: Decoder | None,
+        teacher: Decoder | None,
     ) -> None:
         distributed.check(plan.optimizer, world, runtime.parallel, plan.sequences)
         self.plan, self.reader, self.folder, self.world, self.runtime = plan, reader, folder, world, runtime
@@ -167,9 +176,9 @@ class _Run:
         losses = distributed.spread(distributed.Losses(self.model, plan.objective), world, runtime.parallel)
         self.losses, self.optimizer = losses, plan.optimizer.build(weights_of(self.model))
         if found.optimizer:
-            distributed.load_full_optimizer(self.optimizer, found.optimizer)
-        moved = None if reference is None else reference.to(runtime.torch_device)
-        self.stepper = Stepper(plan, losses, self.optimizer, runtime, world, moved)
+            distributed.load_full_optimizer(self.optimizer, moments(found, self.optimizer))
+        besides = [model and model.to(runtime.torch_device) for model in (reference, teacher)]
+        self.stepper = Stepper(plan, losses, self.optimizer, runtime, world, *besides)
         kept = plan.checkpoints
         self.snapshots = Snapshots(folder / CHECKPOINTS, kept.keep_last, kept.keep_every, kept.background)
         self.saved = found.folder if found.folder.parent == folder / CHECKPOINTS else None
@@ -258,6 +267,7 @@ class _Run:
             skipped=before.skipped + 1 if skipped else 0,
             batch=arrays.hashed,
             row=arrays.job.draw.rows[0],
+            annealed=before.annealed or (not skipped and self.plan.schedule.annealing(arrays.job.at)),
         )
         step = self.state.step
         if step % self.plan.log_every_steps == 0 or step == self.plan.steps:
@@ -278,7 +288,7 @@ class _Run:
         self, arrays: Arrays, rate: float, update: Update, skipped: bool, seconds: tuple[float, float]
     ) -> Report:
         state, done = self.state, (self.state.step - self.begun.step) * self.plan.batch_tokens
-        read = sum(state.cursors.values())
+        read = state.read
         return Report(
             step=state.step,
             steps=self.plan.steps,
@@ -293,7 +303,7 @@ class _Run:
             seconds=seconds[0],
             waited_seconds=seconds[1],
             asked=arrays.job.asked,
-            realised={name: cursor / read for name, cursor in state.cursors.items()},
+            realised={name: tokens / sum(read.values()) for name, tokens in read.items()},
         )
 
 

@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -56,6 +56,8 @@ class State:
         skipped: bad steps one after another, up to now.
         batch: hash that tells when the data under a run has changed.
         row: (source, index) of the sequence which that hash is of.
+        annealed: whether a step was taken while the rate was coming down for good: no stage should begin from here.
+        read_before: source -> what its cursor was when this stage was entered.
     """
 
     step: int
@@ -69,6 +71,13 @@ class State:
     skipped: int = 0
     batch: str = ""
     row: tuple[str, int] | None = None
+    annealed: bool = False
+    read_before: Mapping[str, int] = dataclasses.field(default_factory=dict[str, int])
+
+    @property
+    def read(self) -> dict[str, int]:
+        """Source -> tokens read of it in this run."""
+        return {name: cursor - self.read_before.get(name, 0) for name, cursor in self.cursors.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,6 +243,15 @@ def read_snapshot(folder: Path) -> Snapshot:
     rows = arrow.read_parquet(folder / "log.parquet")
     log = cast("list[LogRow]", list(zip(*(arrow.numpy(rows, name).tolist() for name in RUN.names), strict=True)))
     return Snapshot(folder, state, model, optimizer, log)
+
+
+def newest_state(root: Path, wanted: Callable[[State], bool]) -> Path | None:
+    """The newest snapshot that verifies and whose counters are wanted."""
+    for folder in reversed(snapshots(root)):
+        with contextlib.suppress(SeedbedError):
+            if wanted(_verified(folder)[0]):
+                return folder
+    return None
 
 
 def sweep(root: Path) -> None:

@@ -7,6 +7,11 @@ every `stride` tokens into readings of `stride` + 1, which overlap by the one to
 in the next. What is left at the end of an epoch, less than one reading, is dropped; the next epoch is a new order with
 new coins. Nothing depends on how documents lie in shards.
 
+The readings of an epoch are given out in an order of their own, too. With a curriculum they are not: documents are put
+into buckets of equal numbers by a rank, every epoch goes from the lowest bucket to the highest, and the hashes shuffle
+documents inside their bucket alone; so readings follow the ranks, up to what a bucket holds. Equal ranks are parted by
+the epoch's hash: where all are the same and each document is read once, they lie as they do without a curriculum.
+
 Memory: some 50 bytes a document, and 12 a repeat for each of two epochs; the tokens stay where they are.
 """
 
@@ -30,6 +35,7 @@ from seedbed.train.contract import Reading
 
 Keys = npt.NDArray[np.uint64]
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
 Tokens = npt.NDArray[np.integer[Any]]
 
 _ORDER, _COIN = 1, 2
@@ -82,9 +88,12 @@ class TokenSource:
         metadata: of each document, in the order of the shards' rows.
         part: only documents whose hash, as a fraction, lies in [low, high) are read. The hash is of the id alone, so
             sources over the same documents agree on it, whatever their names and seeds.
+        rank_N: of a curriculum: the lowest is read first in every epoch; in the order of the shards' rows. None: no
+            curriculum.
+        buckets: equal parts of the documents that are read, by rank; more than there are documents is one for each.
 
-    Raises SeedbedError where copies or metadata do not fit the documents, an index points behind its tokens, or fewer
-    tokens are selected than one reading.
+    Raises SeedbedError where copies, ranks or metadata do not fit the documents, an index points behind its tokens, or
+    fewer tokens are selected than one reading.
     """
 
     def __init__(
@@ -98,6 +107,8 @@ class TokenSource:
         reads: int | None = None,
         metadata: Metadata | None = None,
         part: tuple[float, float] = (0.0, 1.0),
+        rank_N: FloatArray | None = None,
+        buckets: int = 10,
     ) -> None:
         self.name, self.seed = name, seed
         self.stride = (context + 1 if reads is None else reads) - 1
@@ -109,11 +120,14 @@ class TokenSource:
         if metadata is not None and len(metadata.offset_N1) != rows + 1:
             what = f"metadata of {len(metadata.offset_N1) - 1} documents where there are {rows}"
             raise SeedbedError(f"source {name}", what)
-        self._tokens = [
-            np.asarray(shard.tokens) for shard in shards
-        ]  # slices of a plain array are cheaper than a map's
+        if rank_N is not None:
+            _check_ranks(name, rank_N, copies_N, buckets)
+        # slices of a plain array are cheaper than a map's
+        self._tokens = [np.asarray(shard.tokens) for shard in shards]
         self._metadata = None if metadata is None else np.asarray(metadata.ids)
-        self._read_index(shards, np.asarray(copies_N, np.float64), metadata, part)
+        read_N = self._read_index(shards, np.asarray(copies_N, np.float64), metadata, part)
+        self._rank_N = None if rank_N is None else np.asarray(rank_N, np.float64)[read_N]
+        self._buckets = buckets
         self._stream = stream_of(name, seed)
         self._ends: list[int] = []
         self._epochs: dict[int, _Epoch] = {}
@@ -129,8 +143,8 @@ class TokenSource:
         copies_N: npt.NDArray[np.float64],
         metadata: Metadata | None,
         part: tuple[float, float],
-    ) -> None:
-        """Keep the documents that are read at all."""
+    ) -> IntArray:
+        """Keep the documents that are read at all; their rows."""
         id_N16 = _joined([arrow.ids(shard.index) for shard in shards], np.zeros((0, 16), np.uint8))
         none = np.zeros(0, np.int64)
         offset_N = _joined([arrow.numpy(shard.index, "offset") for shard in shards], none)
@@ -154,6 +168,7 @@ class TokenSource:
             self._size_N = self._size_N + self._metadata_size_N
         if _any_twice(self._id_N16, self._key_N):
             raise SeedbedError(f"source {self.name}", "two documents share an id", "Ids must be unique in a source.")
+        return read_N
 
     def reading(self, index: int) -> Reading:
         """The index-th reading since the start of training, over epochs."""
@@ -215,6 +230,8 @@ class TokenSource:
                     self._ends.append((self._ends[-1] if self._ends else 0) + max(0, (tokens - 1) // self.stride))
         number = bisect_right(self._ends, index)
         begin = self._ends[number - 1] if number else 0
+        if self._rank_N is not None:
+            return number, index - begin
         return number, permuted(index - begin, self._ends[number] - begin, self._stream ^ number)
 
     def _repeats(self, number: int) -> IntArray:
@@ -244,7 +261,28 @@ class TokenSource:
         if (np.diff(hash_R[order]) == 0).any():  # once in 2^64 pairs
             order = np.lexsort((self._key_N[document_R], hash_R))
         document_R = document_R[order]
+        if self._rank_N is not None:
+            bucket_R = self._bucketed(number, self._rank_N)[document_R]
+            document_R = document_R[np.argsort(bucket_R, kind="stable")]
         return _Epoch(document_R, np.cumsum(self._size_N[document_R]))
+
+    def _bucketed(self, number: int, rank_N: FloatArray) -> IntArray:
+        """The bucket of each document in an epoch."""
+        hash_N = _hash(self._stream, _ORDER, number, mix64(self._key_N))
+        bucket_N = np.empty(len(rank_N), np.int64)
+        bucket_N[np.lexsort((hash_N, rank_N))] = np.arange(len(rank_N)) * self._buckets // len(rank_N)
+        return bucket_N
+
+
+def _check_ranks(name: str, rank_N: FloatArray, copies_N: FloatArray, buckets: int) -> None:
+    """Whether ranks fit the documents and put those that are read in an order."""
+    if len(rank_N) != len(copies_N):
+        raise SeedbedError(f"source {name}", f"{len(rank_N)} ranks for {len(copies_N)} documents")
+    if not np.isfinite(rank_N[copies_N > 0]).all():
+        what = "a document's rank is no finite number"
+        raise SeedbedError(f"source {name}", what, "Rank by a signal that every document has.")
+    if buckets < 1:
+        raise SeedbedError(f"source {name}", f"{buckets} buckets hold no document", "Use at least one.")
 
 
 def stream_of(name: str, seed: int) -> int:

@@ -59,3 +59,11 @@ def spans(
         field = "warmup_tokens" if warmup[1] is not None else "decay_tokens"
         raise RecipeError(f"{schedule.name()}.{field}", what, "Shorten them, or train longer.")
     return Spans(min(max(at.tokens, 0), total), total, warming, decaying)
+
+
+def check_past(schedule: Schedule, *parts: tuple[float, int | None], names: tuple[str, ...] = ("warmup",)) -> None:
+    """Raises RecipeError where a part at the beginning, (fraction, tokens), is as long as the end says."""
+    for name, (fraction, tokens) in zip(names, parts, strict=True):
+        if tokens is None and fraction > 0:
+            what = "its length depends on where training ends, so an annealing would change the past"
+            raise RecipeError(f"{schedule.path()}.{name}_fraction", what, f"Give {name}_tokens instead.")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from seedbed.core.errors import SeedbedError
+from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.model.counts import forward_flops, training_flops
 from seedbed.model.runtime import Runtime
 from seedbed.model.tensors import from_numpy
@@ -48,6 +48,9 @@ class Stepper:
         optimizer: over its parameters.
         runtime, world: where this process computes, and beside whom.
         reference: the model a reweighter compares with.
+        teacher: the frozen model an objective learns beside. Both are whole in every process.
+
+    Raises RecipeError where the objective asks for a teacher and none is given, or the other way round.
     """
 
     def __init__(
@@ -58,11 +61,13 @@ class Stepper:
         runtime: Runtime,
         world: World,
         reference: Decoder | None = None,
+        teacher: Decoder | None = None,
     ) -> None:
         self.plan, self.losses, self.optimizer, self.world = plan, losses, optimizer, world
         self._runtime, self._device = runtime, runtime.torch_device
         self._parameters = [parameter for parameter in losses.parameters() if parameter.requires_grad]
-        self._reference = reference
+        self._reference, self._teacher = reference, teacher
+        _check_teacher(plan, teacher)
         if plan.reweighter is not None and plan.reweighter.needs_reference and reference is None:
             what = "compares with a reference model, and none is given"
             raise SeedbedError(plan.reweighter.path(), what, "Name a model folder as the reference.")
@@ -77,6 +82,8 @@ class Stepper:
                 spent += forward_flops(shape, rows, shape.context)
             if self._reference is not None and self.plan.reweighter.needs_reference:
                 spent += forward_flops(self._reference.shape, rows, shape.context)
+        if self._teacher is not None:
+            spent += forward_flops(self._teacher.shape, rows, shape.context)
         return spent
 
     def gradients(self, arrays: Arrays) -> Update:
@@ -111,8 +118,16 @@ class Stepper:
         return [slice(begin, begin + size) for begin in range(0, rows, size)]
 
     def _losses(self, batch: Batch) -> Tensor:
+        lesson = self._lesson(batch)
         with self._runtime.autocast():
-            return self.losses(batch.inputs_BT, batch.targets_BT, batch.weight_BT, batch.document_BT)
+            return self.losses(batch.inputs_BT, batch.targets_BT, batch.weight_BT, batch.document_BT, lesson)
+
+    def _lesson(self, batch: Batch) -> Tensor | None:
+        """What the teacher says of these rows; nobody asks it where losses are only looked at."""
+        if self._teacher is None or not torch.is_grad_enabled():
+            return None
+        with torch.no_grad(), self._runtime.autocast():
+            return self.plan.objective.lesson(self._teacher, batch)
 
     def _weights(self, batch: Batch, pieces: list[slice], first: Tensor | None, at: Progress) -> Tensor:
         """Weights of this process's rows, as the reweighter sets them over the whole global batch."""
@@ -134,6 +149,26 @@ class Stepper:
     def _reference_losses(self, reference: Decoder, batch: Batch) -> Tensor:
         with self._runtime.autocast():
             return self.plan.objective.losses(reference, batch)
+
+
+def _check_teacher(plan: TrainPlan, teacher: Decoder | None) -> None:
+    """Whether an objective has the teacher it asks for, and it can read what the model reads."""
+    objective, shape = plan.objective, plan.shape
+    if not objective.needs_teacher:
+        if teacher is not None:
+            what = "learns without a teacher, and one is given"
+            raise RecipeError(objective.path(), what, "Leave the teacher out, or choose an objective that asks for it.")
+        return
+    if teacher is None:
+        what = "learns beside a teacher, and none is given"
+        raise RecipeError(objective.path(), what, "Name a stage before, or a model folder, as the teacher.")
+    known = teacher.shape
+    if known.vocab_size < shape.vocab_size or known.context < shape.context:
+        what = (
+            f"the teacher knows {known.vocab_size} tokens and {known.context} positions, "
+            f"the plan has {shape.vocab_size} and {shape.context}"
+        )
+        raise RecipeError(objective.path(), what, "Take a teacher of the same vocabulary and context.")
 
 
 def to_device(arrays: Arrays, device: torch.device) -> Batch:

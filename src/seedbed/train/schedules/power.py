@@ -27,7 +27,7 @@ from annotated_types import Ge, Gt, Le
 
 from seedbed.core.errors import RecipeError
 from seedbed.train.contract import Progress, Schedule
-from seedbed.train.spans import spans
+from seedbed.train.spans import Spans, check_past, spans
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +62,7 @@ class Power(Schedule):
 
     def value(self, at: Progress) -> float:
         """The factor on the peak learning rate."""
-        warmup = (self.warmup_fraction, self.warmup_tokens)
-        parts = spans(self, at, warmup, (self.decay_fraction, self.decay_tokens))
+        parts = self._spans(at)
         if parts.is_warming_up:
             return parts.tokens / parts.warmup * self._law(parts.warmup, at)
         if not parts.is_decaying:
@@ -71,6 +70,19 @@ class Power(Schedule):
         x = (parts.tokens - parts.decay_start) / parts.decay
         shape = 1.0 - x if self.kind == "linear" else self.exponential_floor**x
         return self._law(parts.decay_start, at) * shape
+
+    def annealing(self, at: Progress) -> bool:
+        """Whether that is in the decay."""
+        return self._spans(at).is_decaying
+
+    def annealed(self, tokens: int) -> Schedule:
+        """The same with a decay of `tokens`. Raises RecipeError where the warm-up is a fraction of the training."""
+        check_past(self, (self.warmup_fraction, self.warmup_tokens))
+        return dataclasses.replace(self, decay_tokens=tokens)
+
+    def _spans(self, at: Progress) -> Spans:
+        warmup = (self.warmup_fraction, self.warmup_tokens)
+        return spans(self, at, warmup, (self.decay_fraction, self.decay_tokens))
 
     def _law(self, tokens: float, at: Progress) -> float:
         """The law under its cap, as a fraction of the cap."""

@@ -25,7 +25,7 @@ from annotated_types import Ge, Gt, Le
 
 from seedbed.core.errors import RecipeError
 from seedbed.train.contract import Progress, Schedule
-from seedbed.train.spans import spans
+from seedbed.train.spans import Spans, check_past, spans
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +59,7 @@ class WarmupStableDecay(Schedule):
 
     def value(self, at: Progress) -> float:
         """The factor on the peak learning rate."""
-        warmup = (self.warmup_fraction, self.warmup_tokens)
-        parts = spans(self, at, warmup, (self.decay_fraction, self.decay_tokens))
+        parts = self._spans(at)
         if parts.is_warming_up:
             return parts.tokens / parts.warmup
         if not parts.is_decaying:
@@ -69,3 +68,16 @@ class WarmupStableDecay(Schedule):
         if self.kind == "exponential":
             return self.exponential_floor**x
         return 1.0 - (1.0 - self.floor) * (math.sqrt(x) if self.kind == "one_minus_sqrt" else x)
+
+    def annealing(self, at: Progress) -> bool:
+        """Whether that is in the decay."""
+        return self._spans(at).is_decaying
+
+    def annealed(self, tokens: int) -> Schedule:
+        """The same with a decay of `tokens`. Raises RecipeError where the warm-up is a fraction of the training."""
+        check_past(self, (self.warmup_fraction, self.warmup_tokens))
+        return dataclasses.replace(self, decay_tokens=tokens)
+
+    def _spans(self, at: Progress) -> Spans:
+        warmup = (self.warmup_fraction, self.warmup_tokens)
+        return spans(self, at, warmup, (self.decay_fraction, self.decay_tokens))
