@@ -129,8 +129,8 @@ def test_every_model_is_scored_on_every_domain(done: Path) -> None:
 def test_replay_is_counted_in_tokens(done: Path) -> None:
     [folder] = [path for path in (done / "artifacts").glob("run-on-*-seed0-*") if "annealed" not in path.name]
     state = json.loads(max((folder / "state" / "checkpoints").glob("step-*/state.json")).read_text())
-    assert state["cursors"]["old"] == 12 * STEP + 2 * STEP, "it goes on where the stage before left it"
-    assert state["cursors"]["new"] == 6 * STEP
+    assert state["state"]["cursors"]["old"] == 12 * STEP + 2 * STEP, "it goes on where the stage before left it"
+    assert state["state"]["cursors"]["new"] == 6 * STEP
 
 
 def test_an_annealed_branch_is_nobodys_parent(done: Path) -> None:

@@ -23,6 +23,7 @@ from seedbed.model.transformer import initial_model
 from seedbed.train import distributed
 from seedbed.train.contract import Reweighter
 from seedbed.train.objectives.causal_lm import CausalLM
+from seedbed.train.objectives.self_distillation import SelfDistillation
 from seedbed.train.optimizers.adamw import AdamW
 from seedbed.train.optimizers.muon import Muon
 from seedbed.train.plan import Checkpoints, TrainPlan
@@ -53,6 +54,15 @@ class Recorded(CausalLM):
             os.kill(os.getpid(), signal.SIGKILL)
         if os.environ.get("RANK") == "1" and len(read) == self.fails_at:
             raise SeedbedError("example", "one that cannot be made")
+        return super().example(reading, key)
+
+
+@dataclasses.dataclass(frozen=True)
+class Taught(SelfDistillation):
+    """Self-distillation that notes what it is given."""
+
+    def example(self, reading, key):
+        read.append(hash_bytes(reading.tokens.tobytes()).hex()[:16])
         return super().example(reading, key)
 
 
@@ -153,6 +163,12 @@ def _error_of(world: distributed.World, error: Exception) -> str:
     return "none"
 
 
+def taught(folder: Path, how: str = "ddp", size: int | None = None) -> TrainResult:
+    """A student beside a teacher; a batch that two do not share evenly."""
+    made = plan(5, objective=Taught(0.1), tied=False, micro_batch_sequences=size)
+    return run(folder, made, how, teacher=initial_model(made.shape, 7))
+
+
 def refused(folder: Path, made: TrainPlan, how: str) -> str:
     try:
         run(folder, made, how)
@@ -172,6 +188,8 @@ JOBS: dict[str, Callable[[Path], TrainResult | str]] = {
     "fsdp-reweighted-micro": lambda folder: run(
         folder, plan(5, tied=False, reweighter=Softmax(), micro_batch_sequences=2), "fsdp"
     ),
+    "ddp-taught": taught,
+    "fsdp-taught-micro": lambda folder: taught(folder, "fsdp", 2),
     "ddp-first-half": lambda folder: run(folder, plan(), until_tokens=plan().tokens // 2),
     "fsdp-first-half": lambda folder: run(folder, plan(), "fsdp", until_tokens=plan().tokens // 2),
     "ddp-second-half": lambda folder: run(folder, plan()),

@@ -33,9 +33,10 @@ from tests.train.distributed_run import CPU, plan
 SCRIPT = Path(distributed_run.__file__)
 PATIENCE_SECONDS = 240
 """Of a test with processes; most of what they take is the import of torch on a busy machine."""
-ALONE = {"ddp", "ddp-uneven-micro", "ddp-reweighted", "fsdp-reweighted-micro"}
+ALONE = {"ddp", "ddp-uneven-micro", "ddp-reweighted", "fsdp-reweighted-micro", "ddp-taught", "fsdp-taught-micro"}
 TOGETHER = [
     *("ddp", "fsdp", "ddp-in-halves", "fsdp-in-halves", "ddp-uneven-micro", "fsdp-uneven-micro", "ddp-reweighted"),
+    *("ddp-taught", "fsdp-taught-micro"),
     *("fsdp-reweighted-micro", "ddp-first-half", "fsdp-first-half", "ddp-second-half", "fsdp-second-half"),
     *("fails", "whole-weights", "pieces", "muon-in-shards", "fewer-rows-than-processes"),
 ]
@@ -115,6 +116,8 @@ def read_by_two(folder: Path, job: str, sequences: int) -> list[str]:
         ("fsdp-uneven-micro", "ddp-uneven-micro"),
         ("ddp-reweighted", "ddp-reweighted"),
         ("fsdp-reweighted-micro", "fsdp-reweighted-micro"),
+        ("ddp-taught", "ddp-taught"),
+        ("fsdp-taught-micro", "fsdp-taught-micro"),
     ],
 )
 def test_two_processes_train_what_one_trains(alone, two, job, alike):

@@ -1,11 +1,13 @@
 """Data order: a pure function of (seed, source, epoch, index); every sequence leads back to its documents."""
 
+import itertools
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import given, strategies
 
 from seedbed.core import arrow
 from seedbed.core.errors import SeedbedError
@@ -14,6 +16,7 @@ from seedbed.core.nouns import TOKEN_INDEX
 from seedbed.stats.sampling import mix64 as mix
 from seedbed.train import source as sources
 from seedbed.train.source import Metadata, TokenShard, TokenSource, document_keys, unit_interval
+from tests.conftest import examples
 from tests.train.markov_language import END, documents, ids, shards, source, transitions
 
 T = 8
@@ -277,3 +280,105 @@ def test_a_large_index_is_read_without_a_loop_over_documents():
     finally:
         sys.setprofile(None)
     assert calls < 2000
+
+
+RANKED = [4.0, -1.0, 2.5, 7.0, 0.0, 3.0, 9.0, 1.0, 8.0, 5.0]
+
+
+def ranked(sizes: list[int], buckets: int, order: list[int] | None = None, **about) -> TokenSource:
+    laid = order or list(range(len(LENGTHS)))
+    return make(sizes, order, rank_N=np.array(RANKED)[laid], buckets=buckets, **about)
+
+
+def test_a_curriculum_reads_every_epoch_from_the_lowest_rank_to_the_highest():
+    one = ranked([10], 10)
+    by_rank = np.argsort(RANKED)
+    stream_of_documents = np.concatenate([numbered(LENGTHS)[i] for i in by_rank])
+    count = (sum(LENGTHS) - 1) // T
+    for i in range(3 * count):
+        within = i % count * T
+        assert one.reading(i).tokens.tolist() == stream_of_documents[within : within + T + 1].tolist()
+        assert one.epoch(i) == i // count
+
+
+@examples(60)
+@given(
+    data=strategies.data(),
+    count=strategies.integers(2, 40),
+    buckets=strategies.integers(1, 50),
+    copies=strategies.sampled_from([1.0, 0.6, 2.5]),
+)
+def test_buckets_are_equal_parts_in_the_order_of_ranks_and_hold_what_was_read_before(data, count, buckets, copies):
+    """Few different ranks, so that there are ties."""
+    rank = np.array(data.draw(strategies.lists(strategies.integers(-2, 3), min_size=count, max_size=count)), float)
+    laid = shards([np.full(9, i + 1, np.uint16) for i in range(count)], ids(count), [count])
+    about = {"seed": data.draw(strategies.integers(-3, 3)), "context": 1}
+    plain = TokenSource("s", laid, np.full(count, copies), **about)
+    made = TokenSource("s", laid, np.full(count, copies), **about, rank_N=rank, buckets=buckets)
+    for epoch in range(2):
+        bucket = made._bucketed(epoch, rank)
+        sizes = np.bincount(bucket, minlength=buckets)
+        filled = sizes[sizes > 0]
+        assert filled.max() - filled.min() <= 1
+        assert len(filled) == min(buckets, count)
+        order, before = made._epoch(epoch).document_R, plain._epoch(epoch).document_R
+        assert sorted(order) == sorted(before), "the same repeats"
+        assert (np.diff(bucket[order]) >= 0).all()
+        for b in set(bucket[order].tolist()):
+            inside = order[bucket[order] == b]
+            assert inside.tolist() == [d for d in before.tolist() if bucket[d] == b], "shuffled as without"
+        for lower, upper in itertools.pairwise(sorted(set(bucket.tolist()))):
+            assert rank[bucket == lower].max() <= rank[bucket == upper].min()
+
+
+@examples(30)
+@given(
+    index=strategies.lists(strategies.integers(0, 70), min_size=1, max_size=12),
+    order=strategies.permutations(range(len(LENGTHS))),
+    buckets=strategies.sampled_from([1, 3, 10, 1000]),
+)
+def test_a_curriculum_is_a_function_of_the_index_alone(index, order, buckets):
+    """Whatever was asked before, and wherever shards and rows put the documents."""
+    straight = ranked([10], buckets, copies=1.5)
+    expected = [straight.reading(i).tokens.tolist() for i in range(71)]
+    other = ranked([3, 0, 6, 1], buckets, order, copies=1.5)
+    assert [other.reading(i).tokens.tolist() for i in index] == [expected[i] for i in index]
+
+
+def test_equal_ranks_are_the_documents_order_without_a_curriculum_and_new_in_every_epoch():
+    same, plain = make([10], rank_N=np.zeros(10), buckets=4), make([10])
+    orders = [same._epoch(epoch).document_R.tolist() for epoch in range(3)]
+    assert orders == [plain._epoch(epoch).document_R.tolist() for epoch in range(3)]
+    assert len({tuple(order) for order in orders}) == 3
+    assert ranked([10], 1)._epoch(0).document_R.tolist() == orders[0], "one bucket knows no ranks"
+
+
+def test_a_part_and_copies_of_none_leave_the_others_in_their_order():
+    copies = np.array([1.0, 0, 1, 1, 0, 1, 1, 1, 1, 1])
+    rank = np.where(copies > 0, RANKED, np.nan)  # what is not read need not have a rank
+    made = make([10], copies=copies, rank_N=rank, buckets=8)
+    found = [ids(10).index(made._id_N16[d].tobytes()) for d in made._epoch(0).document_R]
+    assert found == [i for i in np.argsort(RANKED).tolist() if copies[i]]
+    half = ranked([10], 10, part=(0.0, 0.6))
+    kept = [ids(10).index(half._id_N16[d].tobytes()) for d in half._epoch(1).document_R]
+    assert kept == [i for i in np.argsort(RANKED).tolist() if i in kept]
+    assert 0 < len(kept) < 10
+
+
+def test_the_order_of_a_curriculum_is_the_one_it_has_always_been():
+    """Golden, as for the order without."""
+    laid = shards(documents(300, 1, transitions(0)), ids(300), [100, 0, 200])
+    copies = np.random.default_rng(1).choice([0, 0.3, 1, 2.7], 300)
+    rank = np.random.default_rng(2).integers(0, 40, 300).astype(float)
+    made = TokenSource("replay", laid, copies, seed=-7, context=24, rank_N=rank, buckets=7)
+    read = [made.reading(i).tokens.tobytes() for i in range(3000)]
+    assert (hash_bytes(*read).hex(), made.epoch(2999)) == ("80f25f884998f91db555f6833dcb45ee", 19)
+
+
+def test_ranks_that_say_no_order_are_errors():
+    with pytest.raises(SeedbedError, match="9 ranks for 10 documents"):
+        make([10], rank_N=np.zeros(9))
+    with pytest.raises(SeedbedError, match="no finite number"):
+        make([10], rank_N=np.full(10, np.nan))
+    with pytest.raises(SeedbedError, match="0 buckets"):
+        make([10], rank_N=np.zeros(10), buckets=0)

@@ -98,7 +98,9 @@ class Growth(Transform):
                  ("n_layers", layers, shape.n_layers))  # fmt: skip
         for name, new, old in sizes:
             if new < old:
-                raise RecipeError(f"{self.name()}.{name}", f"{new} is below the model's {old}", "Models only grow here.")
+                raise RecipeError(
+                    f"{self.name()}.{name}", f"{new} is below the model's {old}", "Models only grow here."
+                )
         if heads % kv_heads or heads // kv_heads < shape.n_heads // shape.kv_heads:
             what = f"{kv_heads} groups of {heads} query heads cannot hold the model's groups of"
             mend = "Give n_heads and n_kv_heads so that a group is no smaller than the model's."
@@ -113,7 +115,9 @@ class Growth(Transform):
             head_dim=None if heads * shape.head_width == d_model else shape.head_width,
         )
 
-    def _size(self, name: Literal["d_model", "n_heads", "n_layers"], factor: Literal["width", "depth"], old: int) -> int:
+    def _size(
+        self, name: Literal["d_model", "n_heads", "n_layers"], factor: Literal["width", "depth"], old: int
+    ) -> int:
         given: int | None = getattr(self, name)
         times: float = getattr(self, factor)
         if given is not None:
@@ -139,11 +143,13 @@ def keeps_means(old: ModelShape, new: ModelShape) -> bool:
 
 
 def keeps_sight(old: ModelShape, new: ModelShape, sources: Sequence[int]) -> bool:
-    """Whether every layer sees as far as the one it is a copy of: an attention may depend on its layer's number."""
+    """Whether the lowest copy of every layer sees as far as before: an attention may depend on its layer's number."""
     far, attention = old.context, old.attention
-    cost = [attention.multiply_adds(old.heads, far, layer) for layer in range(1, old.n_layers + 1)]
-    moved = [attention.multiply_adds(old.heads, far, layer) for layer in range(1, new.n_layers + 1)]
-    return all(moved[layer] == cost[source] for layer, source in enumerate(sources))
+    lowest = {source: layer for layer, source in reversed(list(enumerate(sources)))}
+    return new.attention == attention and all(
+        attention.multiply_adds(old.heads, far, layer + 1) == attention.multiply_adds(old.heads, far, source + 1)
+        for source, layer in lowest.items()
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -46,7 +46,7 @@ class State:
     """Where a run stands.
 
     Args:
-        step, tokens: done so far, over all stages.
+        step, tokens: done so far, since the plan's schedule began: over all calls, and stages under one schedule.
         flops: spent so far, a whole number of FLOP.
         cursors: source -> tokens read of it, over epochs.
         seed: of the run.

@@ -45,8 +45,9 @@ def spans(
     at: Progress,
     warmup: tuple[float, int | None],
     decay: tuple[float, int | None] = (0.0, None),
+    ending: str = "decay",
 ) -> Spans:
-    """The parts of `schedule`, from (fraction, tokens) of each; tokens go before the fraction.
+    """The parts of `schedule`, from (fraction, tokens) of each; tokens go before the fraction. `ending` names the last.
 
     A decay in tokens is rounded down to whole batches, since a training is a whole number of them: then it begins just
     where a run ends that is shorter by it. Raises RecipeError where the parts exceed the training.
@@ -55,8 +56,8 @@ def spans(
     warming = warmup[0] * total if warmup[1] is None else float(warmup[1])
     decaying = decay[0] * total if decay[1] is None else float(decay[1] // at.batch_tokens * at.batch_tokens)
     if warming + decaying > total:
-        what = f"a warm-up of {warming:.0f} and a decay of {decaying:.0f} tokens exceed the {total} of training"
-        field = "warmup_tokens" if warmup[1] is not None else "decay_tokens"
+        what = f"a warm-up of {warming:.0f} and {decaying:.0f} tokens of {ending} exceed the {total} of training"
+        field = "warmup_tokens" if warmup[1] is not None else f"{ending}_tokens"
         raise RecipeError(f"{schedule.name()}.{field}", what, "Shorten them, or train longer.")
     return Spans(min(max(at.tokens, 0), total), total, warming, decaying)
 

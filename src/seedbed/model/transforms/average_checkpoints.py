@@ -28,13 +28,13 @@ from seedbed.model.transforming import Checkpoint, Given, Transform
 
 @dataclasses.dataclass(frozen=True)
 class AverageCheckpoints(Transform):
-    """LAWA, stochastic weight averaging.
+    """LAWA, stochastic weight averaging. The role `second` must be filled; further ones may be given under any names.
 
     Args:
         shares: of the checkpoint first, then of each other one in the order of their roles by alphabet; none: equal.
     """
 
-    roles: ClassVar[tuple[str, ...]] = ("*",)
+    roles: ClassVar[tuple[str, ...]] = ("second",)
 
     shares: tuple[Annotated[float, Ge(0)], ...] = ()
 

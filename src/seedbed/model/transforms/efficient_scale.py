@@ -78,13 +78,16 @@ class EfficientScale(Growth):
 
 
 def _same_width(old: ModelShape, new: ModelShape) -> bool:
-    return dataclasses.replace(new, n_layers=old.n_layers) == old
+    return (new.heads, new.ff_width) == (old.heads, old.ff_width)
 
 
 def _hindrance(old: ModelShape, new: ModelShape) -> tuple[str, str] | None:
     """(field, what) that stands in the way of keeping the function."""
     if not keeps_means(old, new):
-        return "d_model", f"{new.d_model} is no whole multiple of the model's {old.d_model}: norms would see other means"
+        return (
+            "d_model",
+            f"{new.d_model} is no whole multiple of the model's {old.d_model}: norms would see other means",
+        )
     if not keeps_sight(old, new, interpolated(old.n_layers, new.n_layers)):
         return "n_layers", f"attention={old.attention.name()} sees another window in layers that move up"
     return None

@@ -43,5 +43,8 @@ class InstructionResidual(Transform):
             if role not in given.models:
                 mend = "Give the base before it was continued as `base`, and the tuned base as `instruct`."
                 raise SeedbedError(self.name(), f"no model is given as {role!r}", mend)
+        if unused := sorted(given.models.keys() - set(self.roles)):
+            what = f"a model is given as {unused[0]!r}, which means nothing here"
+            raise SeedbedError(self.name(), what, f"It takes {' and '.join(self.roles)}.")
         residual = TaskVector(self.scale, given.models["instruct"], given.models["base"], "instruct - base")
         return added(checkpoint, [residual])

@@ -27,14 +27,14 @@ from seedbed.model.transforming import Checkpoint, Given, Transform
 
 @dataclasses.dataclass(frozen=True)
 class TaskVectors(Transform):
-    """Task arithmetic.
+    """Task arithmetic. The role `tuned` must be filled; further models may be given under any names.
 
     Args:
         scale: lambda of every model.
         scales: lambda of each model instead, in the order of their roles by alphabet.
     """
 
-    roles: ClassVar[tuple[str, ...]] = ("*",)
+    roles: ClassVar[tuple[str, ...]] = ("tuned",)
 
     scale: Annotated[float, Ge(-100), Le(100)] = 1.0
     scales: tuple[Annotated[float, Ge(-100), Le(100)], ...] = ()

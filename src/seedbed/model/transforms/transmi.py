@@ -76,7 +76,7 @@ class TransMI(Transform):
         _check_ids(told, len(vocabulary), checkpoint.decoder.shape.vocab_size)
         kept = {str(token["content"]) for token in _added(told)}
         if told["model"].get("unk_id") is not None:
-            kept.add(vocabulary[told["model"]["unk_id"]][0])
+            kept.add(vocabulary[int(told["model"]["unk_id"])][0])
         new = merged(vocabulary, kept, self.mode, self.language)
         told["model"]["vocab"] = [*vocabulary, *((piece.text, piece.score) for piece in new)]
         decoder = _grown(checkpoint.decoder, len(vocabulary), new)

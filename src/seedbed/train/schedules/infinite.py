@@ -105,4 +105,4 @@ class Infinite(Schedule):
         return 1.0 / math.sqrt(1.0 + self.alpha * x) - 1.0
 
     def _spans(self, at: Progress) -> Spans:
-        return spans(self, at, (self.warmup_fraction, self.warmup_tokens), (0.0, self.anneal_tokens))
+        return spans(self, at, (self.warmup_fraction, self.warmup_tokens), (0.0, self.anneal_tokens), "anneal")
