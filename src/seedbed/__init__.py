@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         select,
         tokenize,
         train,
+        transform,
     )
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ __all__ = [
     "select",
     "tokenize",
     "train",
+    "transform",
 ]
 
 

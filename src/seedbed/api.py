@@ -6,20 +6,20 @@ Functions take paths (globs too) and plain values, and give typed results; error
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pyarrow as pa
 
-from seedbed import catalogue, pipeline, recipes
+from seedbed import pipeline, recipes
 from seedbed import recipe as trees
 from seedbed.core import arrow, remote, units
 from seedbed.core.artifact import Artifact
 from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.core.parameters import Json
-from seedbed.pipeline import dialects, models, preflight, probing_tasks, upkeep, workplace
+from seedbed.model.transforming import Transform
+from seedbed.pipeline import dialects, fitting, models, preflight, probing_tasks, transforming, upkeep, workplace
 from seedbed.pipeline import export as exporting
 from seedbed.pipeline import forget as forgetting
 from seedbed.pipeline import verify as verifying
@@ -33,6 +33,7 @@ from seedbed.select.contract import Scorer, Selector
 from seedbed.select.mixing import Mixer
 
 if TYPE_CHECKING:
+    from seedbed.model.movement import Movement
     from seedbed.pipeline.train_request import How
     from seedbed.predict.contract import FittedLaw
 
@@ -260,6 +261,14 @@ def train(
     return TrainedRun(Path(asked.out))
 
 
+def transform(model: str | Path, method: str | Transform, out: str | Path, **how: Unpack[transforming.How]) -> Movement:
+    """Make another model of one without training, in a new folder; gives how far the function moved.
+
+    The method is a name such as `task_vectors`, FILE.py:CLASS, or an instance; see pipeline.transforming.How.
+    """
+    return transforming.transform(model, method, out, _defaults(), **how)
+
+
 def export(
     folder: str | Path, target: str | Path, to: str = "jsonl.zst", **how: Unpack[exporting.How]
 ) -> dict[str, Any]:
@@ -323,13 +332,7 @@ def evaluate(model: str | Path, texts: Sequence[str | Path] = (), **how: Unpack[
 
 def fit(runs: str | Path, law: str = "chinchilla", settings: Settings | None = None) -> FittedLaw:
     """Fit a law to a table of runs: CSV or Parquet with columns params, tokens, loss."""
-    from seedbed.predict.contract import Law
-    from seedbed.predict.run import read_runs
-
-    method = cast(
-        Law, catalogue.build(Law, {f"predict.laws.{law}" if "." not in law else law: dict(settings or {})}, "law")
-    )
-    return method.fit(read_runs(Path(runs)))
+    return fitting.fit(runs, law, settings or {})
 
 
 def forecast(fitted: str | Path, params: float, tokens: float) -> tuple[float, float, float]:
@@ -339,23 +342,7 @@ def forecast(fitted: str | Path, params: float, tokens: float) -> tuple[float, f
 
 def load_fit(fitted: str | Path) -> FittedLaw:
     """A fitted law from the file `seedbed predict fit` wrote."""
-    from seedbed.predict.contract import Law
-
-    told = cast("dict[str, Json]", _read_json(Path(fitted)))
-    if not isinstance(told.get("law"), str):
-        raise SeedbedError(
-            str(fitted), "is no fitted law", "Make one with `seedbed predict fit RUNS.csv --out fit.json`."
-        )
-    law = cast(Law, catalogue.build(Law, f"predict.laws.{told['law']}", "law"))
-    return law.load(told)
-
-
-def _read_json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else error
-        raise SeedbedError(str(file), f"cannot be read as JSON ({said})", "Name the file it was stored in.") from error
+    return fitting.load_fit(fitted)
 
 
 def _defaults() -> Recipe:
@@ -397,4 +384,5 @@ __all__ = [
     "select",
     "tokenize",
     "train",
+    "transform",
 ]

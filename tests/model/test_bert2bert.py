@@ -29,7 +29,7 @@ def test_fpi_to_a_whole_multiple_keeps_the_function(name, width):
         assert wide.shape.d_model == width * 16
         assert method.promise(decoder.shape) == "exact"
         assert apart(decoder, wide) < 1e-5
-    assert logits(decoder).abs().max() > 3
+    assert logits(decoder).abs().max() > 1
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_width_between_is_refused_or_moves_the_function(name):
     method = dataclasses.replace(method, allow_inexact=True)
     assert method.promise(decoder.shape) == "none"
     wide = grown(method, decoder)
-    assert 0.05 < apart(decoder, wide)
+    assert apart(decoder, wide) > 0.05
     # and yet it is the old model more than anything: the likeliest token is mostly the same
     assert (logits(decoder).argmax(-1) == logits(wide).argmax(-1)).float().mean() > 0.8
 

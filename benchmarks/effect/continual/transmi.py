@@ -1,6 +1,6 @@
 """TransMI without a training step: what a model of Cyrillic text makes of the same language in Latin letters.
 
-    python benchmarks/effect/continual/transmi.py --corpus FOLDER [--tokens 1000000] [--seeds 3]
+    python benchmarks/effect/continual/transmi.py --corpus FOLDER [--tokens 600000] [--seeds 3]
 
 A decoder of 0.9 M parameters (half of them the tied embedding) with a Unigram vocabulary of 4,096 learns from Russian
 documentation. Held-out documents are then put in their own letters and romanized: to the model as it is, and to the
@@ -30,14 +30,14 @@ KEY = ("mode", "tokens", "seed")
 VALUES = ("pieces", "new_pieces", "original_bits_per_byte", "latin_bits_per_byte", "original_accuracy",
           "latin_accuracy", "original_tokens", "latin_tokens")  # fmt: skip
 MODES = ("max", "min", "average")
-VOCAB_SIZE, CONTEXT, LONGEST, PROBED, ITEMS = 4096, 256, 20_000, 1_500, 400
+VOCAB_SIZE, CONTEXT, LONGEST, PASSAGE, PASSAGES = 4096, 256, 20_000, 900, 3
 PACKAGES = ("manpages-ru", "libreoffice-help-ru", "debian-handbook", "developers-reference-ru")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--tokens", type=int, default=1_000_000)
+    parser.add_argument("--tokens", type=int, default=600_000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULTS / "continual_transmi.csv")
@@ -87,7 +87,9 @@ def one(run: Row) -> Row:
     from seedbed.model.transforms.transmi import TransMI
 
     seed = int(run["seed"])
-    train, held_out = russian(Path(run["corpus"]))
+    train, whole = russian(Path(run["corpus"]))
+    held_out = [text[at * PASSAGE : (at + 1) * PASSAGE] for text in whole for at in range(PASSAGES)]
+    held_out = [text for text in held_out if text]
     encoder = Encoder(Path(run["tokenizer"]).read_text(encoding="utf-8"))
     ids = texts.rows(encoder, train, CONTEXT)
     shape = ModelShape(encoder.vocab_size, d_model=112, n_layers=3, n_heads=4, context=CONTEXT)
@@ -107,11 +109,10 @@ def row(checkpoint, mode: str, run: Row, held_out: list[str]) -> Row:
                  "new_pieces": str(encoder.vocab_size - VOCAB_SIZE)}  # fmt: skip
     for letters in ("original", "latin"):
         probed = latin(tuple(held_out)) if letters == "latin" else held_out
-        passages = [text[:PROBED] for text in probed]
-        made[f"{letters}_bits_per_byte"] = f"{texts.bits_per_byte(model, passages):.5f}"
-        items = texts.continuations(probed, ITEMS)
+        made[f"{letters}_bits_per_byte"] = f"{texts.bits_per_byte(model, probed):.5f}"
+        items = texts.continuations(probed, len(probed))
         made[f"{letters}_accuracy"] = f"{texts.accuracy(MultipleChoice(), model, items):.2f}"
-        made[f"{letters}_tokens"] = str(texts.rows(encoder, passages, 1).size)
+        made[f"{letters}_tokens"] = str(texts.rows(encoder, probed, 1).size)
     return made
 
 

@@ -77,6 +77,18 @@ Decay now, from any checkpoint of a run whose schedule is warm-up, stable, decay
 Weights, optimizer, counters and places in the data are carried over; runs/a stays as it is.
 
 \b
+NEW TEXT
+Update a model: the rate rises and falls again over the new text, and a little of the old is read
+once more, so that what it taught stays (5 percent; 25 where the new text is far from the old):
+  seedbed train study --set tokenizer=null --rewarm runs/a --out runs/b --tokens 5M \\
+    --set 'sources={new: {inputs: \\[new/*.jsonl]}, pool: {curated: runs/a}}' \\
+    --set 'train.mixture=\\[{shares: {new: 0.95, pool: 0.05}}]'
+Weights, the optimizer's moments and places in the data come from runs/a: its `pool` is read on
+from where it was left, the schedule begins anew. With the schedule `infinite` nothing need be
+re-warmed: --branch with more tokens. A checkpoint whose rate has come down in a decay of its own
+is no place to begin a stage; an earlier one is named.
+
+\b
 SEVERAL SOURCES
 A section `sources` of the recipe names further texts, train.mixture their shares by phase:
   sources: {web: {inputs: \\[crawl/*.warc.gz]}, books: {curated: runs/books}}
@@ -116,6 +128,9 @@ def train(
     init: Annotated[Optional[str], typer.Option(rich_help_panel=START, help=f"{MODEL}: its weights, shape and tokenizer, with a fresh optimizer.")] = None,  # noqa: E501, UP045
     branch: Annotated[Optional[str], typer.Option(rich_help_panel=START, help="A training folder or one of its checkpoints: go on from there under this plan.")] = None,  # noqa: E501, UP045
     continue_from: Annotated[Optional[str], typer.Option("--continue", rich_help_panel=START, help="A training folder: go on from there under the same plan, in a new folder, perhaps on other text.")] = None,  # noqa: E501, UP045
+    rewarm: Annotated[Optional[str], typer.Option(rich_help_panel=START, help="A training folder or one of its checkpoints: a new stage from there, its schedule from the beginning, perhaps on other text.")] = None,  # noqa: E501, UP045
+    fresh_optimizer: Annotated[bool, typer.Option("--fresh-optimizer", rich_help_panel=START, help="With --rewarm: leave the optimizer's moments behind.")] = False,  # noqa: E501
+    from_annealed: Annotated[bool, typer.Option("--from-annealed", rich_help_panel=START, help="Begin even from a checkpoint whose rate has come down for good.")] = False,  # noqa: E501
     seed: Annotated[int, typer.Option("--seed", rich_help_panel=START, help="Of initial weights, order and chance.")] = 0,  # noqa: E501
     reference: Annotated[Optional[str], typer.Option(rich_help_panel=START, help=f"{MODEL}: what a reweighter such as Rho-1 compares with.")] = None,  # noqa: E501, UP045
     until_tokens: Annotated[Optional[str], typer.Option("--until-tokens", rich_help_panel=START, help="End this call early, such as at 5M; the same command without it goes on.")] = None,  # noqa: E501, UP045
@@ -133,7 +148,8 @@ def train(
     try:
         run = api.train(
             recipe, out, inputs=inputs or (), weights=weights, tokens=tokens, seed=seed, init=init, branch=branch,
-            continue_from=continue_from, reference=reference, until_tokens=until_tokens, settings=settings_of(sets),
+            continue_from=continue_from, rewarm=rewarm, fresh_optimizer=fresh_optimizer, from_annealed=from_annealed,
+            reference=reference, until_tokens=until_tokens, settings=settings_of(sets),
             track=tuple(each.value for each in track or ()), device=device.value, threads=threads,
             loader_workers=loader_workers, parallel=parallel.value, workers=workers,
         )  # fmt: skip

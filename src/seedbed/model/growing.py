@@ -34,6 +34,8 @@ from annotated_types import Ge, Le, Lt
 from torch import Tensor
 
 from seedbed.core.errors import RecipeError, SeedbedError
+from seedbed.model.feed_forwards.experts import Experts
+from seedbed.model.feed_forwards.swiglu import SwiGLU
 from seedbed.model.shape import ModelShape
 from seedbed.model.transformer import Decoder
 from seedbed.model.transforming import Transform
@@ -88,11 +90,11 @@ class Growth(Transform):
 
     def grown(self, shape: ModelShape) -> ModelShape:
         """The shape that a model of this one grows to. Raises RecipeError naming the size that it cannot have."""
-        d_model = self._size("d_model", "width", shape.d_model)
-        heads = self._size("n_heads", "width", shape.n_heads)
+        d_model = self.d_model or self._times("width", self.width, "d_model", shape.d_model)
+        heads = self.n_heads or self._times("width", self.width, "n_heads", shape.n_heads)
+        layers = self.n_layers or self._times("depth", self.depth, "n_layers", shape.n_layers)
         kv_heads = self._kv_heads(shape, heads)
         inner = self.d_ff or round(self.width * shape.ff_width)
-        layers = self._size("n_layers", "depth", shape.n_layers)
         sizes = (("d_model", d_model, shape.d_model), ("n_heads", heads, shape.n_heads),
                  ("n_kv_heads", kv_heads, shape.kv_heads), ("d_ff", inner, shape.ff_width),
                  ("n_layers", layers, shape.n_layers))  # fmt: skip
@@ -115,17 +117,13 @@ class Growth(Transform):
             head_dim=None if heads * shape.head_width == d_model else shape.head_width,
         )
 
-    def _size(
-        self, name: Literal["d_model", "n_heads", "n_layers"], factor: Literal["width", "depth"], old: int
-    ) -> int:
-        given: int | None = getattr(self, name)
-        times: float = getattr(self, factor)
-        if given is not None:
-            return given
-        if not (times * old).is_integer():
-            what = f"{times} times the model's {name} of {old} is {times * old}, no whole number"
-            raise RecipeError(f"{self.name()}.{factor}", what, f"Give {name} beside it.")
-        return int(times * old)
+    def _times(self, field: str, factor: float, size: str, old: int) -> int:
+        """A size that must come out whole."""
+        new = factor * old
+        if abs(new - round(new)) > 1e-6:
+            what = f"{factor} times the model's {size} of {old} is {new:.6g}, no whole number"
+            raise RecipeError(f"{self.name()}.{field}", what, f"Give {size} beside it.")
+        return round(new)
 
     def _kv_heads(self, shape: ModelShape, heads: int) -> int:
         """As many as query heads where that was so; otherwise grown with the width where groups come out even."""
@@ -133,8 +131,8 @@ class Growth(Transform):
             return self.n_kv_heads
         if shape.kv_heads == shape.n_heads:
             return heads
-        times = self.width * shape.kv_heads
-        return int(times) if times.is_integer() and heads % int(times) == 0 else shape.kv_heads
+        times = round(self.width * shape.kv_heads)
+        return times if times == self.width * shape.kv_heads and heads % times == 0 else shape.kv_heads
 
 
 def keeps_means(old: ModelShape, new: ModelShape) -> bool:
@@ -228,8 +226,6 @@ def widened(decoder: Decoder, shape: ModelShape, *, from_above: bool, spread: fl
         "key_value": key_value,
         "inner": even_copies(old.ff_width, shape.ff_width, generator),
     }
-    rule = old.parametrization
-    ratio = rule.output_multiplier(old.d_model) / rule.output_multiplier(shape.d_model)
     state = {name: tensor.detach() for name, tensor in decoder.state_dict().items()}
     found: dict[str, Tensor] = {}
     for name, tensor in state.items():
@@ -240,13 +236,22 @@ def widened(decoder: Decoder, shape: ModelShape, *, from_above: bool, spread: fl
             grown = grown[:, copies[columns].source_J]
             if ".embed_" not in name:
                 grown = grown * copies[columns].shares(len(grown), spread, generator)
-        if name.startswith("lm_head."):
-            grown = grown * ratio
-        if name.startswith("model.norm.") and old.tied_embeddings:
-            grown = grown * ratio / copies["model"].count_J
-        found[name] = grown.float()
-    wide.load_state_dict(found)
+        found[name] = grown
+    _keep_scores(found, old, shape, copies["model"])
+    wide.load_state_dict({name: tensor.float() for name, tensor in found.items()})
     return wide
+
+
+def _keep_scores(found: dict[str, Tensor], old: ModelShape, new: ModelShape, copies: Copies) -> None:
+    """Make up for what the new width does to logits: another output multiplier, and sums over copies of a tied head."""
+    rule = old.parametrization
+    ratio = rule.output_multiplier(old.d_model) / rule.output_multiplier(new.d_model)
+    if not old.tied_embeddings:
+        found["lm_head.weight"] = found["lm_head.weight"] * ratio
+        return
+    for name in ("model.norm.weight", "model.norm.bias"):
+        if name in found:
+            found[name] = found[name] * ratio / copies.count_J
 
 
 def _copied(tensor: Tensor, above: Tensor | None, copies: Copies) -> Tensor:
@@ -308,3 +313,15 @@ def stacked(old: int, new: int) -> list[int]:
 def interpolated(old: int, new: int) -> list[int]:
     """0 0 1 1 2 2: each copy right above its original."""
     return [layer * old // new for layer in range(new)]
+
+
+def with_experts(shape: ModelShape, part: Mapping[str, float], where: str) -> ModelShape:
+    """The shape with experts of the inner width it has, made with these parameters.
+
+    Raises SeedbedError where its feed-forward is none that experts are made of.
+    """
+    if not isinstance(shape.feed_forward, SwiGLU):
+        what = f"the model's feed_forward is {shape.feed_forward.name()}, and experts are copies of a swiglu"
+        raise SeedbedError(where, what, "Upcycle a model that was trained with feed_forward=swiglu.")
+    experts = Experts.from_parameters(dict(part), where)
+    return dataclasses.replace(shape, feed_forward=experts, d_ff=shape.ff_width)

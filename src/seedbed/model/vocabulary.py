@@ -1,7 +1,7 @@
 """A tokenizer.json as data: merges that go on where its own end, and tokens that are taken out.
 
-Read and written as the `tokenizers` library reads it. A token that is added to a vocabulary from outside (`added_tokens`)
-gets its id from the vocabulary's size there; so before anything changes, those of a BPE vocabulary are entered in it.
+Read and written as the `tokenizers` library reads it. A token that is added to a vocabulary from outside gets its id
+from the vocabulary's size there; so before anything changes, such tokens of a BPE vocabulary are entered in it.
 """
 
 from __future__ import annotations
@@ -34,13 +34,8 @@ _BATCH_TEXTS = 256
 
 
 def tokenizer_of(definition: str) -> Any:
-    """The library's tokenizer. Raises SeedbedError where the definition is none."""
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer: Any = Tokenizer.from_str(definition)
-    except Exception as error:  # the library raises bare Exception
-        raise SeedbedError(_WHERE, f"is no tokenizer's definition ({error})") from error
+    """The library's tokenizer of whole texts. Raises SeedbedError where the definition is none."""
+    tokenizer = _opened(definition)
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = True  # what a text says is text
@@ -158,7 +153,7 @@ def _merging(told: Definition, spelled: dict[int, bytes]) -> tuple[Ints, npt.NDA
 
 
 def count_tokens(definition: str, texts: Iterable[str], n_tokens: int) -> IntArray:
-    """count_V: how often each id occurs in the texts, special tokens not added. Ids beyond n_tokens - 1 are an error."""
+    """count_V: how often each of the V ids occurs in the texts. Raises SeedbedError for an id beyond them."""
     tokenizer = tokenizer_of(definition)
     count_V = np.zeros(n_tokens, np.int64)
     waiting = iter(texts)
@@ -257,20 +252,26 @@ def _survives(pair: tuple[str, str], ids: dict[str, int]) -> bool:
 # Both
 
 
+def _opened(definition: str) -> Any:
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_str(definition)
+    except Exception as error:  # the library raises bare Exception
+        raise SeedbedError(_WHERE, f"is no tokenizer's definition ({error})") from error
+
+
 def _settled(definition: str) -> Definition:
     """The definition as data, older layouts made like newer ones and added tokens of BPE entered in its vocabulary."""
-    told = cast(Definition, json.loads(cast(str, tokenizer_of(definition).to_str())))
-    added = _added(definition)
+    told = cast(Definition, json.loads(cast(str, _opened(definition).to_str())))
     if told["model"]["type"] == "BPE":
-        told["model"]["vocab"] |= {content: key for key, content in added.items()}
-    for token in told["added_tokens"]:
-        token["id"] = {content: key for key, content in added.items()}[token["content"]]
+        told["model"]["vocab"] |= {content: key for key, content in _added(definition).items()}
     return told
 
 
 def _added(definition: str) -> dict[int, str]:
     """Id -> content, of the tokens added from outside, as the library numbers them."""
-    return {key: token.content for key, token in tokenizer_of(definition).get_added_tokens_decoder().items()}
+    return {key: token.content for key, token in _opened(definition).get_added_tokens_decoder().items()}
 
 
 def _processors(told: Definition) -> list[Definition]:
@@ -307,4 +308,4 @@ def _renumber(told: Definition, new_id: dict[int, int]) -> None:
 
 def _written(told: Definition) -> str:
     """As text, as the library lays it out."""
-    return cast(str, tokenizer_of(json.dumps(told, ensure_ascii=False)).to_str())
+    return cast(str, _opened(json.dumps(told, ensure_ascii=False)).to_str())

@@ -6,7 +6,6 @@ differences to the baseline, of probes too), curves.csv (losses and rates along 
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -22,12 +21,11 @@ from seedbed.engine.progress import announce
 from seedbed.evaluate.forgetting import FORGETTING as FORGETTING_SCHEMA
 from seedbed.evaluate.forgetting import Score, forgetting, probe_scores, summary_table
 from seedbed.evaluate.rows import write_csv
-from seedbed.pipeline import continual_stages, leaks, probing_tasks, scoring
+from seedbed.pipeline import continual_stages, leaks, probing_tasks, ratio, scoring
 from seedbed.pipeline.continual_data import Ground
 from seedbed.pipeline.continual_stages import Leg
 from seedbed.pipeline.workplace import Workplace
 from seedbed.recipe import EvaluatePlan, Recipe
-from seedbed.recipe.continual import Route
 
 CSV, FORGETTING, CURVES, LEAKS = "continual.csv", "forgetting.csv", "curves.csv", "leaks.csv"
 COLUMNS = ("route", "seed", "stage", "order", "branch", "domain", "bits_per_byte", "tokens", "flops", "seconds")
@@ -49,10 +47,12 @@ def continual_into(place: Workplace, recipe: Recipe) -> None:
     home = continual_stages.check(plan.routes, list(recipe.evaluate.texts))
     texts = scoring.heldout(place, recipe)
     _audit(ground, recipe.evaluate, texts)
+    if plan.ratio is not None:
+        ratio.ratio_into(ground, plan.ratio, plan.routes, texts)
     legs = continual_stages.walk(ground, plan.routes, range(plan.seeds))
     scores = scored(place, legs, texts, recipe.evaluate)
     _write(place, legs, scores, plan.baseline, home)
-    runs: list[Json] = list(sorted({leg.run.path.name for leg in legs}))
+    runs = list[Json](sorted({leg.run.path.name for leg in legs}))
     place.remember(continual={"runs": runs, "baseline": plan.baseline})
 
 
@@ -166,24 +166,10 @@ def _curves(legs: Sequence[Leg]) -> list[dict[str, Json]]:
         mine = mine[np.unique(np.linspace(0, len(mine) - 1, min(len(mine), CURVE_ROWS)).round().astype(int))]
         start = before[leg.route, leg.seed] - leg.begins_at
         name = leg.stage if leg.branch == "stage" else f"{leg.stage} annealed"
-        rows += [
-            {
-                **{"route": leg.route, "seed": leg.seed, "stage": name, "step": int(columns["step"][at])},
-                "tokens": int(columns["tokens"][at]) + start,
-                "loss_nats_per_token": float(columns["loss_nats_per_token"][at]),
-                "learning_rate": float(columns["learning_rate"][at]),
-            }
-            for at in mine.tolist()
-        ]
+        about: dict[str, Json] = {"route": leg.route, "seed": leg.seed, "stage": name}
+        for at in mine.tolist():
+            numbers = {key: columns[key][at].item() for key in ("step", "loss_nats_per_token", "learning_rate")}
+            rows.append({**about, **numbers, "tokens": int(columns["tokens"][at]) + start})
         if leg.branch == "stage":
             before[leg.route, leg.seed] += leg.tokens
     return rows
-
-
-def ratio_routes(route: Route, stage: str, replay: Mapping[str, float], tokens: int) -> Route:
-    """The route up to a stage, whose replay and length are others."""
-    names = [each.name for each in route.stages]
-    kept = route.stages[: names.index(stage)]
-    changed = dataclasses.replace(route.stages[names.index(stage)], replay=replay, tokens=tokens)
-    told = " ".join(f"{name} {share:g}" for name, share in replay.items()) or "none"
-    return dataclasses.replace(route, name=f"{route.name} replay {told}", stages=(*kept, changed))

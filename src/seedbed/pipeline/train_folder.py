@@ -25,7 +25,7 @@ from seedbed.core.errors import RecipeError
 from seedbed.core.fingerprint import fingerprint
 from seedbed.core.parameters import Json
 from seedbed.engine.progress import announce
-from seedbed.pipeline import models, tracking, train_data, train_note, train_request, workplace
+from seedbed.pipeline import models, tracking, train_data, train_note, train_request, train_stage, workplace
 from seedbed.pipeline.metrics import Metrics
 from seedbed.pipeline.sources import SourceFiles, epoch_tokens, make_metadata, token_sources
 from seedbed.pipeline.train_request import Asked
@@ -57,8 +57,7 @@ class _Run:
 def train(asked: Asked) -> Path:
     """Do it, or go on with it, or find it done. Gives the folder on this machine."""
     tracking.check(asked.track)
-    if sum(given is not None for given in (asked.init, asked.branch, asked.continue_from)) > 1:
-        raise RecipeError("--init", "a run begins from one model", "Give one of --init, --branch and --continue.")
+    train_stage.check_origin(asked)
     recipe, origin = train_request.recipe_of(asked)
     train_request.check_there(asked, recipe, origin)
     processes = int(os.environ.get("WORLD_SIZE") or "1")
@@ -122,11 +121,13 @@ def _prepare(place: Workplace, asked: Asked, recipe: Recipe, origin: Path | None
     note, asking = train_note.read(place.out), train_request.hash_of(recipe, origin, asked)
     if note.get("asked") == asking and train_note.is_done(place.out, (run := _prepared(place.out, asked)).last_step):
         return run
-    read = train_data.prepare(place, recipe, origin, asked.origin or "", asked.init)
-    plan = _plan(recipe, read.tokenizer, asked.init)
+    read = train_data.prepare(place, recipe, origin, asked.origin or "", asked.model)
+    plan = _plan(recipe, read.tokenizer, asked)
     _check_mixture(plan, read.sources)
-    begun = {"init": asked.init, "branch": asked.branch, "continue": asked.continue_from}
+    train_stage.check_stage(asked, plan.mixture, read.sources)
+    begun = {"init": asked.init, "branch": asked.branch, "continue": asked.continue_from, "rewarm": asked.rewarm}
     begun_from = {role: remote.url_of(given) for role, given in begun.items() if given is not None}
+    begun_from |= {"optimizer": "fresh"} if asked.fresh_optimizer else {}
     before, note = note, train_note.of(place.out, plan, asked.seed, read, begun_from)
     train_note.check_same(place.out, note)
     note |= {"asked": asking}
@@ -138,16 +139,24 @@ def _prepare(place: Workplace, asked: Asked, recipe: Recipe, origin: Path | None
     return _prepared(place.out, asked)
 
 
-def _plan(recipe: Recipe, tokenizer: Artifact, init: str | Path | None) -> TrainPlan:
+def _plan(recipe: Recipe, tokenizer: Artifact, asked: Asked) -> TrainPlan:
     """With the tokenizer's vocabulary, or the shape of the model that training starts from."""
     assert recipe.train is not None
     vocabulary = cast(int, tokenizer.about["vocab_size"])
-    if init is None:
-        return dataclasses.replace(recipe.train, shape=dataclasses.replace(recipe.train.shape, vocab_size=vocabulary))
-    shape = models.read(init).decoder.shape
+    own = dataclasses.replace(recipe.train, shape=dataclasses.replace(recipe.train.shape, vocab_size=vocabulary))
+    given = asked.rewarm if asked.init is None else asked.init
+    if given is None:
+        return own
+    shape = models.read(given).decoder.shape
     if vocabulary > shape.vocab_size:
         what = f"the tokenizer has {vocabulary} entries, the model's embedding {shape.vocab_size}"
         raise RecipeError("--init", what, "Name a model that was trained with this tokenizer.")
+    if asked.rewarm is not None:  # places in the data are of a context
+        return (
+            own
+            if any(path.startswith("train.shape") for path in asked.settings)
+            else dataclasses.replace(own, shape=shape)
+        )
     context = min(shape.context, recipe.train.shape.context)
     return dataclasses.replace(recipe.train, shape=dataclasses.replace(shape, context=context))
 
@@ -198,6 +207,9 @@ def _loop(run: _Run, asked: Asked, runtime: Runtime, *, is_first: bool = True) -
             init=_init(run, asked.init),
             continue_from=_folder(asked.continue_from),
             branch_from=_folder(asked.branch),
+            enter_from=_folder(asked.rewarm),
+            carry_optimizer=not asked.fresh_optimizer,
+            from_annealed=asked.from_annealed,
             until_tokens=run.last_step * run.plan.batch_tokens,
             observe=observe,
             runtime=runtime,
@@ -220,11 +232,15 @@ def _tell_choice(plan: TrainPlan) -> None:
 
 
 def _metrics(run: _Run, asked: Asked) -> Metrics:
-    names = [name + view.suffix for name in run.sources for view in run.plan.objective.views()]
     parent = _folder(asked.branch or asked.continue_from)
     if parent is not None and parent.name.startswith("step-"):
         parent = parent.parent.parent
-    return Metrics(run.folder, names, run.plan.log_every_steps, parent)
+    return Metrics(run.folder, _views(run), run.plan.log_every_steps, parent)
+
+
+def _views(run: _Run) -> list[str]:
+    """What is read, by name."""
+    return [name + view.suffix for name in run.sources for view in run.plan.objective.views()]
 
 
 def _trackers(run: _Run, asked: Asked) -> Sequence[tracking.Watcher]:
@@ -255,7 +271,8 @@ def _init(run: _Run, given: str | Path | None) -> Decoder | None:
 def _done(run: _Run, result: TrainResult) -> dict[str, Json]:
     from seedbed.model import counts
 
-    read = sum(result.state.cursors.values())
+    seen = result.state.read
+    read = {name: tokens for name, tokens in seen.items() if tokens or name in _views(run)}
     return {
         "step": result.state.step,
         "tokens": result.state.tokens,
@@ -263,7 +280,7 @@ def _done(run: _Run, result: TrainResult) -> dict[str, Json]:
         "finished": result.finished,
         "params": counts.total_parameters(run.plan.shape),
         "params_non_embedding": counts.non_embedding_parameters(run.plan.shape),
-        "shares": {name: cursor / max(read, 1) for name, cursor in result.state.cursors.items()},
+        "shares": {name: tokens / max(sum(read.values()), 1) for name, tokens in read.items()},
         "epochs": {
             name: result.state.cursors.get(name, 0) / epoch_tokens(files)
             for name, files in run.sources.items()

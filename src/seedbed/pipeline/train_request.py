@@ -21,6 +21,13 @@ class How(TypedDict, total=False):
 
     continue_from: str | Path | None
     """A run to go on from under the same plan, in another folder."""
+    rewarm: str | Path | None
+    """A run, or its checkpoint, whose weights, moments and places in the data a new stage begins with; with `init` the
+    weights are that model's, and the moments fresh."""
+    fresh_optimizer: bool
+    """Of `rewarm`: leave its moments behind."""
+    from_annealed: bool
+    """Begin from a checkpoint whose rate has come down already."""
     reference: str | Path | None
     """The model that a reweighter compares with."""
     until_tokens: int | str | None
@@ -51,6 +58,9 @@ class Asked:
         weights: a Weights folder, for the source `pool`.
         init: a model to start from: a training folder, a checkpoint, a model folder, Hugging Face's.
         branch, continue_from: a training folder or checkpoint to go on from, with another plan or the same.
+        rewarm: a training folder or checkpoint that a new stage begins from: its schedule begins anew.
+        fresh_optimizer: of rewarm: leave the optimizer's moments behind.
+        from_annealed: branch, continue_from and rewarm may name a checkpoint whose rate has come down already.
         reference: a model that the reweighter compares with.
         until_tokens: end this call early.
         track: "tensorboard", "wandb".
@@ -70,6 +80,9 @@ class Asked:
     init: str | Path | None = None
     branch: str | Path | None = None
     continue_from: str | Path | None = None
+    rewarm: str | Path | None = None
+    fresh_optimizer: bool = False
+    from_annealed: bool = False
     reference: str | Path | None = None
     until_tokens: int | str | None = None
     track: tuple[str, ...] = ()
@@ -78,6 +91,11 @@ class Asked:
     loader_workers: int = 0
     parallel: Literal["ddp", "fsdp"] = "ddp"
     workers: int = 1
+
+    @property
+    def model(self) -> str | Path | None:
+        """Where the run's first weights are, and so its tokenizer."""
+        return self.init or self.branch or self.continue_from or self.rewarm
 
 
 def recipe_of(asked: Asked) -> tuple[Recipe, Path | None]:
@@ -88,7 +106,7 @@ def recipe_of(asked: Asked) -> tuple[Recipe, Path | None]:
         origin = folder if folder.resolve() != out.resolve() else out
     if recipe.train is None:
         recipe = dataclasses.replace(recipe, train=asked.defaults.train)
-    if recipe.tokenizer is None and asked.init is None:
+    if recipe.tokenizer is None and asked.model is None:
         recipe = dataclasses.replace(recipe, tokenizer=asked.defaults.tokenizer)
     recipe = trees.change(recipe, asked.settings)
     assert recipe.train is not None
@@ -112,11 +130,10 @@ def hash_of(recipe: Recipe, origin: Path | None, asked: Asked) -> str:
     paths = workplace.resolve([name for names in named for name in names if not remote.is_remote(name)])
     found = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.exists()]
     files = [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in found]
-    folders = (origin, asked.init, asked.branch, asked.continue_from, asked.reference)
+    folders = (origin, asked.init, asked.branch, asked.continue_from, asked.rewarm, asked.reference)
     told: list[Json] = [None if folder is None else str(folder) for folder in folders]
-    return fingerprint(
-        {"recipe": trees.to_json(recipe), "files": list[Json](files), "folders": told, "seed": asked.seed}
-    )
+    covered: dict[str, Json] = {"recipe": trees.to_json(recipe), "files": list[Json](files), "folders": told}
+    return fingerprint({**covered, "seed": asked.seed, "fresh_optimizer": asked.fresh_optimizer})
 
 
 def _others(recipe: Recipe) -> dict[str, SourcePlan]:

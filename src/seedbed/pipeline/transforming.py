@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 from seedbed import catalogue
 from seedbed.core import parameters, remote
 from seedbed.core.artifact import disk_error, write_text
-from seedbed.core.errors import RecipeError, SeedbedError
+from seedbed.core.errors import RecipeError, SeedbedError, did_you_mean
 from seedbed.core.fingerprint import fingerprint, hash_bytes
 from seedbed.core.parameters import Json
 from seedbed.model.transforming import Transform
@@ -37,37 +36,35 @@ PROBE_TEXTS = 64
 """Texts of each file that movement is measured on, at most."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Asked:
-    """A transform of one model into a new folder.
+class How(TypedDict, total=False):
+    """What may be said of a transform.
+
+    Args:
+        settings: values of the method's fields, where it is not an instance.
+        texts: files that the method may read, where it asks for some.
+        others: role -> further model, where the method asks for some.
+        probes: files that the movement is measured on; by default `texts`, and random tokens without either.
+        seed: of all chance.
+    """
+
+    settings: Mapping[str, Json]
+    texts: Sequence[str | Path]
+    others: Mapping[str, str | Path]
+    probes: Sequence[str | Path]
+    seed: int
+
+
+def transform(
+    model: str | Path, method: str | Transform, out: str | Path, defaults: Recipe, **how: Unpack[How]
+) -> Movement:
+    """Make the new model folder, with transform.json in it. Where anything fails, nothing is left.
 
     Args:
         model: any folder that holds a model.
         method: a name on the shelf, FILE.py:CLASS, or an instance.
-        out: the new folder.
-        settings: values of the method's fields, where it is not an instance.
-        texts: files that the transform may read.
-        models: role -> folder that holds a model.
-        probes: files that movement is measured on; by default `texts`.
-        seed: of all chance.
-    """
-
-    model: str | Path
-    method: str | Transform
-    out: str | Path
-    settings: Mapping[str, Json] = dataclasses.field(default_factory=dict[str, Json])
-    texts: tuple[str, ...] = ()
-    models: Mapping[str, str | Path] = dataclasses.field(default_factory=dict[str, "str | Path"])
-    probes: tuple[str, ...] = ()
-    seed: int = 0
-
-
-def transform(asked: Asked, defaults: Recipe) -> Movement:
-    """Make the new model folder, with transform.json in it. Where anything fails, nothing is left.
-
-    Args:
-        asked: of which model, what, and where to.
+        out: a folder that is not there yet.
         defaults: a recipe whose readers and extractor read texts.
+        how: see How.
 
     Raises SeedbedError where the folder holds something, where the model cannot be transformed so, and where the
     transform moved what it promised to keep.
@@ -75,24 +72,26 @@ def transform(asked: Asked, defaults: Recipe) -> Movement:
     from seedbed.model import runtime
     from seedbed.model.transforming import Given
 
-    method = _method(asked)
-    target = _target(asked.out)
-    _check_given(method, asked.models, bool(asked.texts))
-    workplace.check_there("--text", asked.texts)
-    workplace.check_there("--probe", asked.probes)
+    asked = _method(method, how.get("settings", {}))
+    target = _target(out)
+    files, probed = (workplace.expand(paths) for paths in (how.get("texts", ()), how.get("probes", ())))
+    given, seed = how.get("others", {}), how.get("seed", 0)
+    _check_given(asked, given, bool(files))
+    workplace.check_there("--text", files)
+    workplace.check_there("--probe", probed)
     runtime.prepare()
-    checkpoint = _read(asked.model)
-    others = {role: _read(folder) for role, folder in asked.models.items()}
-    with _documents(defaults, asked.texts) as texts, _documents(defaults, asked.probes) as probes:
+    checkpoint = _read(model)
+    others = {role: _read(folder) for role, folder in given.items()}
+    with _documents(defaults, files) as texts, _documents(defaults, probed) as probes:
 
         def read() -> Iterator[str]:
             return (text for artifact in texts for text in texts_of(artifact))
 
-        made, movement = apply(method, checkpoint, Given(read, others, asked.seed), _probes(probes or texts))
+        made, movement = apply(asked, checkpoint, Given(read, others, seed), _probes(probes or texts))
     note: dict[str, Json] = {
         "from": {"model": fingerprint_of(checkpoint), **{role: fingerprint_of(one) for role, one in others.items()}},
-        "method": method.identity(),
-        "seed": asked.seed,
+        "method": asked.identity(),
+        "seed": seed,
         "promise": movement.promise,
         "movement": movement.to_json(),
         "model": fingerprint_of(made),
@@ -154,20 +153,20 @@ def _check_given(method: Transform, others: Mapping[str, object], has_texts: boo
         raise RecipeError(where, "reads text, and is given none", "Say --text FILE, or texts: [...] in a recipe.")
 
 
-def _method(asked: Asked) -> Transform:
-    if not isinstance(asked.method, str):
-        if asked.settings:
+def _method(named: str | Transform, settings: Mapping[str, Json]) -> Transform:
+    if not isinstance(named, str):
+        if settings:
             raise RecipeError("settings", "the method is given as it shall be", "Set its fields when you make it.")
-        return asked.method
+        return named
     known = catalogue.on_shelf(SHELF)
-    path = f"{SHELF}.{asked.method}" if f"{SHELF}.{asked.method}" in known else asked.method
+    path = f"{SHELF}.{named}" if f"{SHELF}.{named}" in known else named
     if ".py:" not in path and path not in known:
         names = [name.rpartition(".")[2] for name in known]
-        raise RecipeError(asked.method, "there is no such transform", f"Known: {', '.join(names)}, or FILE.py:CLASS.")
+        raise RecipeError(named, "there is no such transform", did_you_mean(named, names))
     cls = catalogue.load(path)
     if not issubclass(cls, Transform):
-        raise RecipeError(asked.method, "is no Transform", "Name a class of seedbed.model.transforming.Transform.")
-    return cast(Transform, parameters.decode_fields(cls, dict(asked.settings), cls.name(), catalogue.build))
+        raise RecipeError(named, "is no Transform", "Name a class of seedbed.model.transforming.Transform.")
+    return cast(Transform, parameters.decode_fields(cls, dict(settings), cls.name(), catalogue.build))
 
 
 def _target(out: str | Path) -> Path:

@@ -66,7 +66,7 @@ class Origin:
         else:
             mend += f"The newest checkpoint from before it is {before}."
         what = "its learning rate has come down for good: it is annealed"
-        raise SeedbedError(str(found.folder), what, f"{mend} To begin from it all the same, say from_annealed.")
+        raise SeedbedError(str(found.folder), what, f"{mend} To begin here all the same: from_annealed.")
 
 
 def plan_hash(plan: TrainPlan) -> str:

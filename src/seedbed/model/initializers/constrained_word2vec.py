@@ -12,7 +12,9 @@ Shapes    tables (V, C), text -> weights (M, V) -> rows (M, C)
 Units     window in tokens; lr for Adam
 Fidelity  Adapted: the authors' code takes the logistic of the negatives' summed scores and draws them without
           replacement; here each counts by itself, as in word2vec. Pairs of two old tokens are left out: only
-          their negatives could move anything. The first `tokens` tokens are read, `pairs` pairs of them drawn at most
+          their negatives could move anything. The authors' rank of 1024 for a width of 4096 is a quarter of the width:
+          so it is here, as 1024 in a small model gives weights that pick single old rows, and a higher loss than the
+          mean's. Tables of a small model are far from what skip-gram would learn: fewer epochs may do better. The first `tokens` tokens are read, `pairs` pairs of them drawn at most
           and shuffled each epoch: that bounds the cost. In a model that ties its tables one set of weights serves as
           both. A token that is in no pair on its side keeps the mean of its old pieces.
 Errors    Texts without a token raise SeedbedError.
@@ -22,7 +24,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -36,6 +38,7 @@ from seedbed.model.tensors import from_numpy
 from seedbed.model.transforming import Initializer, NewTokens
 
 _SHARES_AT_ONCE = 1 << 24
+_numpy: Any = np  # searchsorted of several axes has no type
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +51,7 @@ class ConstrainedWord2Vec(Initializer):
         epochs: times that all pairs are seen.
         lr: rate of Adam.
         batch: pairs in a step.
-        rank: of the weights before the softmax.
+        rank: of the weights before the softmax; None for a quarter of the model's width.
         subsample: count up to which no centre is left out.
         tokens: read at most.
         pairs: drawn of those at most.
@@ -62,10 +65,10 @@ class ConstrainedWord2Vec(Initializer):
     epochs: Annotated[int, Ge(1)] = 5
     lr: Annotated[float, Gt(0)] = 3e-4
     batch: Annotated[int, Ge(1)] = 1024
-    rank: Annotated[int, Ge(1)] = 1024
+    rank: Annotated[int | None, Ge(1)] = None
     subsample: Annotated[float, Gt(0)] = 2.0
     tokens: Annotated[int, Ge(1)] = 2_000_000
-    pairs: Annotated[int, Ge(1)] = 200_000
+    pairs: Annotated[int, Ge(1)] = 100_000
 
     def rows(self, new: NewTokens) -> tuple[Tensor, Tensor | None]:
         """(input rows, output rows), each (M, C)."""
@@ -83,8 +86,9 @@ class ConstrainedWord2Vec(Initializer):
         old, M = new.old.decoder, len(new.pieces)
         inputs, outputs = tables(old)
         generator = torch.Generator().manual_seed(new.seed)
-        first = _Hull(new.pieces, len(inputs), self.rank, generator)
-        second = first if outputs is None else _Hull(new.pieces, len(inputs), self.rank, generator)
+        rank = self.rank or max(1, old.shape.d_model // 4)
+        first = _Hull(new.pieces, len(inputs), rank, generator)
+        second = first if outputs is None else _Hull(new.pieces, len(inputs), rank, generator)
         ids, offsets = encoded(new.tokenizer_json, new.texts(), self.tokens)
         if M and not len(ids):
             mend = "Give texts in which the new tokens occur."
@@ -126,7 +130,7 @@ class ConstrainedWord2Vec(Initializer):
             for at in range(0, len(order), self.batch):
                 pairs_B2 = pairs_N2[order[at : at + self.batch]]
                 drawn_BK = rng.random((len(pairs_B2), self.negatives)) * noise[-1]
-                against_BK: IntArray = np.searchsorted(noise, drawn_BK.ravel(), side="right").reshape(drawn_BK.shape)
+                against_BK = cast(IntArray, _numpy.searchsorted(noise, drawn_BK, side="right"))
                 in_BC = hulls[0].looked_up(tables_VC[0], pairs_B2[:, 0])
                 out_BKC = hulls[1].looked_up(tables_VC[1], np.concatenate([pairs_B2[:, 1:], against_BK], 1))
                 loss: Any = _loss(in_BC, out_BKC)

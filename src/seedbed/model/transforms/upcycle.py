@@ -25,9 +25,7 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from seedbed.core.errors import SeedbedError
-from seedbed.model.feed_forwards.experts import Experts
-from seedbed.model.feed_forwards.swiglu import SwiGLU
+from seedbed.model.growing import with_experts
 from seedbed.model.shape import ModelShape
 from seedbed.model.transformer import Decoder
 from seedbed.model.transforming import Checkpoint, Given, Promise, Transform
@@ -62,19 +60,17 @@ class Upcycle(Transform):
     def apply(self, checkpoint: Checkpoint, given: Given) -> Checkpoint:
         """The model with experts."""
         dense = checkpoint.decoder
-        part = Experts(self.experts, self.active, self.balance_weight, self.z_weight)
-        if not isinstance(dense.shape.feed_forward, SwiGLU):
-            what = f"the model's feed_forward is {dense.shape.feed_forward.name()}, and experts are copies of a swiglu"
-            raise SeedbedError(self.name(), what, "Upcycle a model that was trained with feed_forward=swiglu.")
-        sparse = Decoder(dataclasses.replace(dense.shape, feed_forward=part, d_ff=dense.shape.ff_width))
+        router = {"experts": self.experts, "active": self.active}
+        losses = {"balance_weight": self.balance_weight, "z_weight": self.z_weight}
+        sparse = Decoder(with_experts(dense.shape, {**router, **losses}, self.name()))
         generator = torch.Generator().manual_seed(given.seed)
         state = {name: tensor.detach() for name, tensor in dense.state_dict().items()}
         found = {name: tensor for name, tensor in state.items() if ".mlp." not in name}
         for layer in range(dense.shape.n_layers):
             begin = f"model.layers.{layer}.mlp."
             block = {name.removeprefix(begin): tensor for name, tensor in state.items() if name.startswith(begin)}
-            router = torch.randn(self.experts, dense.shape.d_model, generator=generator) * self.router_deviation
-            found[f"{begin}router.weight"] = router
+            drawn_EC = torch.randn(self.experts, dense.shape.d_model, generator=generator)
+            found[f"{begin}router.weight"] = self.router_deviation * drawn_EC
             for expert in range(self.experts):
                 own = self._expert(block, generator)
                 found |= {f"{begin}experts.{expert}.{name}": tensor for name, tensor in own.items()}

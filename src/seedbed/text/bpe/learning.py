@@ -232,17 +232,17 @@ def _join(chain: Chain, places: Ints, key: int, token: int, table: Ints, keys: I
     Places where the pair stands no more are left out. Neighbours that are `token` themselves were counted out when they
     became it.
     """
-    first, second, n = key >> _SHIFT, key & _LOW, 0
+    first, second, n = int(key >> _SHIFT), int(key & _LOW), 0
     for i in range(len(places)):
         at = places[i]
         gone = chain.after[at]
         if chain.tokens[at] != first or gone < 0 or chain.tokens[gone] != second:
             continue
-        left, right, weight = chain.before[at], chain.after[gone], chain.weights[at]
+        left, right, weight = chain.before[at], chain.after[gone], int(chain.weights[at])
         if left >= 0 and chain.tokens[left] != token:
-            _lose(chain.tokens[left], first, weight, table, keys, counts)
+            _lose(int(chain.tokens[left]), first, weight, table, keys, counts)
         if right >= 0:
-            _lose(second, chain.tokens[right], weight, table, keys, counts)
+            _lose(second, int(chain.tokens[right]), weight, table, keys, counts)
             chain.before[right] = at
         chain.tokens[at], chain.tokens[gone] = token, _NONE
         chain.after[at], chain.after[gone] = right, _NONE
