@@ -84,7 +84,8 @@ def _text(fingerprints: Mapping[str, Json]) -> tuple[Json, Json]:
 
 
 def _check_apart(sources: Mapping[str, SourceFiles], replayed: Sequence[str], new: Sequence[str]) -> None:
-    """Raises SeedbedError where a document is both replayed and new."""
+    """Raises SeedbedError where a document, by its id, is both replayed and new; copies with ids of their own are for
+    curation to find."""
     for old in replayed:
         id_N16 = _ids(sources[old])
         for name in new:

@@ -17,7 +17,7 @@ from seedbed.train.plan import TrainPlan
 from seedbed.train.schedules.cosine import Cosine
 from seedbed.train.schedules.infinite import Infinite
 
-OLD_TOKENS, NEW_TOKENS = 800_000, 200_000
+OLD_TOKENS, NEW_TOKENS = 400_000, 100_000
 """Of the sample: the model is trained on the first number of old text, and may read the second of new text."""
 
 POOL = tuple(f"sample:pool-{number:02}.warc.gz" for number in range(5))
@@ -41,10 +41,10 @@ def routes() -> tuple[Route, ...]:
     old = TrainingStage("old", OLD_TOKENS, {"old": 1.0}, begin="scratch", teaches="society")
     new = TrainingStage("new", NEW_TOKENS, {"new": 1.0}, teaches="databases")
     both = TrainingStage("union", OLD_TOKENS + NEW_TOKENS, {"old": 0.8, "new": 0.2}, begin="scratch")
-    open_end = Infinite(warmup_tokens=20_000, cooldown_tokens=400_000)
-    first = dataclasses.replace(old, name="old open", schedule=open_end, anneal_tokens=80_000)
+    open_end = Infinite(warmup_tokens=10_000, cooldown_tokens=200_000)
+    first = dataclasses.replace(old, name="old open", schedule=open_end, anneal_tokens=40_000)
     goes_on = dataclasses.replace(
-        new, name="new open", begin="continue", replay={"old": 0.25}, tokens=NEW_TOKENS - 40_000, anneal_tokens=40_000
+        new, name="new open", begin="continue", replay={"old": 0.25}, tokens=NEW_TOKENS - 20_000, anneal_tokens=20_000
     )
     return (
         Route("union", (both,), tokenizer=("old",)),

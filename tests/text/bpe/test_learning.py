@@ -8,31 +8,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
 from seedbed.model.vocabulary import next_merges, pieces_of, with_merges
 from seedbed.text.bpe.learning import Pieces, learn
+from seedbed.tokenize.tokenizers.byte_bpe import ByteBpe
 from tests.conftest import examples, sample_texts
 
 TEXTS = [row["text"] for row in sample_texts()]
 RUSSIAN = ["Показать версию и выйти. Файл не найден: проверьте путь к файлу.", "Файлы каталога показаны по порядку."]
 
 
-def trained(size, texts, min_frequency=2):
-    """By the library, as byte_bpe does it."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(
-        vocab_size=size,
-        min_frequency=min_frequency,
-        special_tokens=["<|end|>"],
-        initial_alphabet=alphabet,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer.to_str()
+def trained(size, texts):
+    """By the library."""
+    return ByteBpe(vocab_size=size).make(iter(texts))
 
 
 def pieces(words):

@@ -12,11 +12,12 @@ Shapes    tables (V, C), text -> weights (M, V) -> rows (M, C)
 Units     window in tokens; lr for Adam
 Fidelity  Adapted: the authors' code takes the logistic of the negatives' summed scores and draws them without
           replacement; here each counts by itself, as in word2vec. Pairs of two old tokens are left out: only
-          their negatives could move anything. The authors' rank of 1024 for a width of 4096 is a quarter of the width:
-          so it is here, as 1024 in a small model gives weights that pick single old rows, and a higher loss than the
-          mean's. Tables of a small model are far from what skip-gram would learn: fewer epochs may do better. The first `tokens` tokens are read, `pairs` pairs of them drawn at most
-          and shuffled each epoch: that bounds the cost. In a model that ties its tables one set of weights serves as
-          both. A token that is in no pair on its side keeps the mean of its old pieces.
+          their negatives could move anything. The first `tokens` tokens are read, `pairs` pairs of them drawn at most
+          and shuffled each epoch: that bounds the cost. The authors' rank of 1024 is a quarter of their width, and so
+          it is here: 1024 in a small model gives weights that pick single old rows, and a higher loss than the mean's.
+          Small tables that were not learned by skip-gram are soon over-fitted: watch the loss, and see fewer epochs.
+          In a model that ties its tables one set of weights serves as both. A token that never occurs, or is in no
+          pair on its side, keeps the mean of its old pieces.
 Errors    Texts without a token raise SeedbedError.
 """
 

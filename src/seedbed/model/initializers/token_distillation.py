@@ -183,14 +183,14 @@ class Contexts:
         order_BT = np.argsort(~kept_BT, axis=1, kind="stable")
         new_BT = np.take_along_axis(np.where(merged_BT, self.V + of, old_BT), order_BT, 1)
         real_BT = np.take_along_axis(kept_BT, order_BT, 1)
-        front_BF = np.tile(np.array(self.front, np.int64), (len(which), 1))
-        F = front_BF.shape[1]
-        place_BF = np.tile(np.arange(F), (len(which), 1))
+        B, F = len(which), len(self.front)
+        front_BF = np.tile(np.array(self.front, np.int64), (B, 1))
+        place_BF = np.zeros((B, F), np.int64) + np.arange(F)
         return Batch(
             np.concatenate([front_BF, old_BT], 1),
             np.concatenate([front_BF, new_BT], 1),
             np.concatenate([place_BF, order_BT + F], 1),
-            np.concatenate([np.ones_like(place_BF, np.bool_), real_BT], 1),
+            np.concatenate([np.ones((B, F), np.bool_), real_BT], 1),
         )
 
 
@@ -207,7 +207,7 @@ def spelled_out(
     length_N = np.where(is_new, length_M[number_N], 1)
     begin_N = np.concatenate([[0], np.cumsum(length_N)]).astype(np.int64)
     source = np.repeat(np.arange(len(ids_N)), length_N)
-    piece = np.arange(begin_N[-1]) - begin_N[source]
+    piece: IntArray = np.arange(int(begin_N[-1])) - begin_N[source]
     flat = np.concatenate([np.zeros(1, np.int64), *pieces])  # the first is never read
     first_M = 1 + np.concatenate([[0], np.cumsum(length_M)])[:-1]
     old = np.where(is_new[source], flat[np.where(is_new[source], first_M[number_N[source]] + piece, 0)], ids_N[source])
