@@ -19,7 +19,11 @@ from seedbed.model.growing import (
     stacked,
     widened,
 )
+from seedbed.model.movement import moved
+from seedbed.model.transforming import Checkpoint, Given
 from seedbed.model.transforms.bert2bert import Bert2BERT
+from seedbed.model.transforms.efficient_scale import EfficientScale
+from seedbed.model.transforms.upcycle import Upcycle
 from tests.conftest import examples
 from tests.model.grown_models import PLAIN, apart, trained
 
@@ -127,3 +131,24 @@ def test_whether_layers_see_as_far_is_known_from_the_attention():
     for shape, keeps in ((PLAIN, True), (every, True), (some_layers, False), (wide, True)):
         assert keeps_sight(shape, dataclasses.replace(shape, n_layers=4), [0, 0, 1, 1]) is keeps
     assert keeps_sight(some_layers, dataclasses.replace(some_layers, n_layers=4), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    "method",
+    [Bert2BERT(kind="fpi", depth=1.0), EfficientScale(width_kind="copy", depth_kind="identity"), Upcycle(4, 2)],
+)
+def test_what_is_promised_is_what_the_movement_shows(method):
+    before = Checkpoint(trained("plain"))
+    after = method.apply(before, Given())
+    assert method.promise(before.decoder.shape) == "exact"
+    kept = moved(before, after, (), "exact")
+    assert kept.broken == ""
+    assert kept.max_logit_difference < 1e-5
+
+
+@pytest.mark.parametrize("method", [Bert2BERT(depth=1.0), EfficientScale(), Upcycle(4, 2, noise=0.1)])
+def test_what_promises_nothing_would_have_broken_a_promise(method):
+    before = Checkpoint(trained("plain"))
+    after = method.apply(before, Given())
+    assert moved(before, after, (), method.promise(before.decoder.shape)).broken == ""
+    assert moved(before, after, (), "exact").broken

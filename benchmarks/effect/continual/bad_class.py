@@ -29,7 +29,7 @@ import json
 import os
 import random
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -179,7 +179,7 @@ def states(decoder, encoder: Encoder, rows: list[str]) -> np.ndarray:
     ids, offsets = encoder.encode(*DocumentBatch.of(rows).text_buffers())
     found = []
     with torch.no_grad():
-        for start, end in zip(offsets[:-1], offsets[1:], strict=True):
+        for start, end in pairwise(offsets):
             piece = torch.from_numpy(ids[start : min(end, start + CONTEXT)].astype(np.int64))
             found.append(decoder.hidden(piece[None])[0].double().mean(0).numpy())
     return np.array(found)

@@ -1,10 +1,11 @@
 """Instruction residual: does a continued base answer in the format again that its sister was tuned to?
 
     python benchmarks/effect/continual/merging.py [--seeds 3] [--tokens 1000000] [--domain-tokens 250000]
-                                                  [--steps 200] [--domain sqlite3-doc] [--out runs/merging]
+                                                  [--steps 400] [--answer-weight 0.2]
+                                                  [--domain sqlite3-doc] [--out runs/merging]
 
 A base is trained on the shipped pages without those of one package. From it come two models: `instruct`, tuned to
-answer a question of eight kinds about a passage in a fixed form with a planted word (loss on the answers alone), and
+answer a question of eight kinds about a passage in a fixed form with a planted word, and
 `continued`, trained on the package that was left out, in which no question occurs (asserted on every passage read).
 `merged` is `continued` plus the residual instruct - base. Measured: the cosine of the two task vectors over all
 weights; the share of held-out questions, on pages of either kind, that greedy decoding answers in the form, and with
@@ -30,11 +31,11 @@ sys.path.append(str(Path(__file__).parents[1] / "train"))
 from paired import END, RESULTS, VOCAB_SIZE, Row, Table, loss_of, pages, passages, source, told, trained
 
 LENGTH, SEQUENCES = 96, 16
-BASE_RATE, TUNING_RATE = 4e-3, 1e-3
+BASE_RATE, DOMAIN_RATE, TUNING_RATE = 4e-3, 1e-3, 5e-4
 KINDS = ("colour", "animal", "metal", "number", "town", "river", "tree", "month")
 WORDS = ("green", "horse", "copper", "seven", "Paris", "Danube", "maple", "April")
 MODELS = ("base", "instruct", "continued", "merged", "averaged")
-KEY = ("seed", "model", "domain", "tokens", "domain_tokens", "steps")
+KEY = ("seed", "model", "domain", "tokens", "domain_tokens", "steps", "answer_weight")
 VALUES = (
     "cosine", "format_rate", "right_rate", "domain_bits_per_token", "general_bits_per_token", "kept_format",
     "kept_gain", "instructions_read",
@@ -46,14 +47,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=1_000_000)
     parser.add_argument("--domain-tokens", type=int, default=250_000)
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--answer-weight", type=float, default=0.2)
     parser.add_argument("--domain", default="sqlite3-doc")
     parser.add_argument("--out", type=Path, default=Path("runs/merging"))
     parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args()
     table = Table(asked.results / "continual_merging.csv", KEY, VALUES)
     named = {"domain": asked.domain, "tokens": str(asked.tokens), "domain_tokens": str(asked.domain_tokens),
-             "steps": str(asked.steps)}  # fmt: skip
+             "steps": str(asked.steps), "answer_weight": str(asked.answer_weight)}  # fmt: skip
     file = pages(asked.out)
     for seed in range(asked.seeds):
         this = {**named, "seed": str(seed)}
@@ -82,8 +84,8 @@ def one(run: Row, file: Path) -> list[Row]:
     base = trained(
         plan(int(run["tokens"]), BASE_RATE), source("general", general, seed=seed, context=LENGTH), seed=seed
     )
-    instruct = tuned(base, *instructions, steps=int(run["steps"]), seed=seed)
-    begun = plan(int(run["domain_tokens"]), TUNING_RATE)
+    instruct = tuned(base, *instructions, steps=int(run["steps"]), weight=float(run["answer_weight"]), seed=seed)
+    begun = plan(int(run["domain_tokens"]), DOMAIN_RATE)
     continued = trained(begun, source("domain", domain, seed=seed, context=LENGTH), seed=seed, init=copy.deepcopy(base))
     sides = {"base": Checkpoint(base), "instruct": Checkpoint(instruct)}
     made = {
@@ -164,8 +166,13 @@ def instructions_in(tokenizer: Any, rows_NL: np.ndarray) -> int:
     return sum(any(f"Question: which {kind}?" in text for kind in KINDS) for text in texts)
 
 
-def tuned(base: Any, ids_NL: np.ndarray, answer_NL: np.ndarray, _kinds: np.ndarray, *, steps: int, seed: int) -> Any:
-    """Supervised tuning: the loss is of the answers alone."""
+def tuned(
+    base: Any, ids_NL: np.ndarray, answer_NL: np.ndarray, _kinds: np.ndarray, *, steps: int, weight: float, seed: int
+) -> Any:
+    """Supervised tuning: the mean loss of what stands before the answers, plus `weight` times that of the answers.
+
+    With the loss of the answers alone, so small a model writes them everywhere, and forgets all else.
+    """
     import torch
 
     from seedbed.model.cross_entropy import linear_cross_entropy
@@ -177,7 +184,8 @@ def tuned(base: Any, ids_NL: np.ndarray, answer_NL: np.ndarray, _kinds: np.ndarr
             group["lr"] = TUNING_RATE * (1 - step / steps)
         rows = rng.integers(0, len(ids_NL), SEQUENCES)
         ids, counted = torch.from_numpy(ids_NL[rows]), torch.from_numpy(answer_NL[rows, 1:])
-        loss = linear_cross_entropy(model.hidden(ids[:, :-1]), model.head_weight, ids[:, 1:])[counted].mean()
+        loss_BT = linear_cross_entropy(model.hidden(ids[:, :-1]), model.head_weight, ids[:, 1:])
+        loss = weight * loss_BT[counted].mean() + loss_BT[~counted].mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,4 +1,4 @@
-"""Does the D-CPT law say how much to replay? Small runs of two sizes, a joint fit, the best of the grid, a third language.
+"""Does the D-CPT law say how much to replay? Small runs of two sizes, one fit, the best of the grid, a third language.
 
     python benchmarks/effect/continual/ratio.py --corpus DIR [--out runs/continual-ratio]
 

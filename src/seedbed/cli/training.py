@@ -79,14 +79,15 @@ Weights, optimizer, counters and places in the data are carried over; runs/a sta
 \b
 NEW TEXT
 Update a model: the rate rises and falls again over the new text, and a little of the old is read
-once more, so that what it taught stays (5 percent; 25 where the new text is far from the old):
-  seedbed train study --set tokenizer=null --rewarm runs/a --out runs/b --tokens 5M \\
-    --set 'sources={new: {inputs: \\[new/*.jsonl]}, pool: {curated: runs/a}}' \\
+on, so that what it taught stays (5 percent; 25 where the new text is far from the old):
+  seedbed train runs/a --rewarm runs/a/checkpoints/step-00001000 --out runs/b --tokens 5M \\
+    --set tokenizer=null --set 'sources={new: {inputs: \\[new/*.jsonl]}}' \\
     --set 'train.mixture=\\[{shares: {new: 0.95, pool: 0.05}}]'
-Weights, the optimizer's moments and places in the data come from runs/a: its `pool` is read on
-from where it was left, the schedule begins anew. With the schedule `infinite` nothing need be
-re-warmed: --branch with more tokens. A checkpoint whose rate has come down in a decay of its own
-is no place to begin a stage; an earlier one is named.
+Weights, the optimizer's moments and places in the data come from the checkpoint: runs/a's `pool`
+is read on from where it was left; the schedule begins anew. A checkpoint whose rate has come down
+in a decay of its own is no place to begin: the error names an earlier one. With the schedule
+`infinite` nothing is re-warmed: --branch with more tokens, and a branch with anneal_tokens to
+publish.
 
 \b
 SEVERAL SOURCES

@@ -181,8 +181,9 @@ def closed(definition: str, used: Set[int]) -> list[int]:
     """The ids that must stay so that text written in `used` is still written so, and no text is lost; ascending.
 
     Those are the tokens used, special tokens, bytes and what stands for the unknown; with BPE the parts of all these,
-    down to the bytes (or characters, where bytes have no tokens); with Unigram also their single characters, and the
-    piece of the lowest score, from which the score of an unknown character is reckoned.
+    down to the bytes (or characters, where bytes have no tokens); with Unigram also their single characters, so that
+    other words of the same letters are not lost, and the piece of the lowest score, from which the score of an unknown
+    character is reckoned.
     """
     told = _settled(definition)
     kept = set(used) | set(_added(definition)) | _of_processors(told)

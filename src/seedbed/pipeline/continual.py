@@ -44,12 +44,13 @@ def continual_into(place: Workplace, recipe: Recipe) -> None:
     assert recipe.evaluate is not None
     _check_names(recipe)
     ground, plan = Ground.of(place, recipe), recipe.continual
-    home = continual_stages.check(plan.routes, list(recipe.evaluate.texts))
+    routes = plan.scaled_routes()
+    home = continual_stages.check(routes, list(recipe.evaluate.texts))
     texts = scoring.heldout(place, recipe)
     _audit(ground, recipe.evaluate, texts)
     if plan.ratio is not None:
-        ratio.ratio_into(ground, plan.ratio, plan.routes, texts)
-    legs = continual_stages.walk(ground, plan.routes, range(plan.seeds))
+        ratio.ratio_into(ground, plan.ratio, routes, texts)
+    legs = continual_stages.walk(ground, routes, range(plan.seeds))
     scores = scored(place, legs, texts, recipe.evaluate)
     _write(place, legs, scores, plan.baseline, home)
     runs = list[Json](sorted({leg.run.path.name for leg in legs}))

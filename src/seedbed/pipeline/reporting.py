@@ -21,7 +21,14 @@ from seedbed.core import arrow
 from seedbed.core.artifact import Artifact, Store, write_text
 from seedbed.core.errors import SeedbedError
 from seedbed.core.parameters import Json
-from seedbed.pipeline import reporting_comparison, reporting_curation, reporting_quality, reporting_training, workplace
+from seedbed.pipeline import (
+    reporting_comparison,
+    reporting_continual,
+    reporting_curation,
+    reporting_quality,
+    reporting_training,
+    workplace,
+)
 from seedbed.pipeline.workplace import Workplace
 from seedbed.predict.contract import FittedLaw, Law
 from seedbed.predict.laws.chinchilla import ChinchillaFit
@@ -70,7 +77,8 @@ def _collect(out: Path, recipe: Recipe) -> ReportData:
     if "curate" not in index:  # trained on what was curated elsewhere
         trained, record = reporting_training.training(out), _provenance(out, recipe, index)
         inputs = tuple(source.curated for source in recipe.sources.values())
-        return ReportData(recipe.name, recipe.about, inputs, training=trained, provenance=record)
+        routes = reporting_continual.continual(out)
+        return ReportData(recipe.name, recipe.about, inputs, training=trained, continual=routes, provenance=record)
     curated = workplace.curated_at(out)
     story = reporting_curation.Story(curated, recipe.curate)
     data = ReportData(
@@ -87,6 +95,7 @@ def _collect(out: Path, recipe: Recipe) -> ReportData:
         duplicate_searches=tuple(reporting_quality.duplicate_searches(story, out)),
         benchmarks=reporting_quality.benchmark_leaks(story),
         training=reporting_training.training(out),
+        continual=reporting_continual.continual(out),
         provenance=_provenance(out, recipe, index),
     )
     if "tokens" not in index or not _is_of(workplace.artifact_at(out, "tokens"), curated.kept):

@@ -103,10 +103,29 @@ class TrainingStage:
             mend = "Leave it out of one of the two."
             raise RecipeError(f"{where}.replay", f"{both[0]!r} is new in this stage and cannot be replayed in it", mend)
 
+    def scaled(self, scale: float) -> TrainingStage:
+        """The same, so many times as long."""
+        tokens, anneal = round(self.tokens * scale), round(self.anneal_tokens * scale)
+        return dataclasses.replace(
+            self, tokens=max(1, tokens), anneal_tokens=anneal, schedule=_scaled(self.schedule, scale)
+        )
+
     def shares(self) -> dict[str, float]:
         """Source -> share of the stage's tokens, where no mixer says otherwise."""
         left, total = 1.0 - sum(self.replay.values()), sum(self.sources.values())
         return {**{name: left * weight / total for name, weight in self.sources.items()}, **self.replay}
+
+
+def _scaled(schedule: Schedule | None, scale: float) -> Schedule | None:
+    """A schedule whose lengths in tokens are so many times as long."""
+    if schedule is None:
+        return None
+    lengths = {
+        field.name: round(length * scale)
+        for field in dataclasses.fields(schedule)
+        if field.name.endswith("_tokens") and (length := getattr(schedule, field.name)) is not None
+    }
+    return dataclasses.replace(schedule, **lengths)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,12 +198,15 @@ class ContinualPlan:
         baseline: the route that the others are compared with.
         seeds: how often each is trained; the seed sets initial weights and order, the same for every route.
         ratio: a replay ratio to be found first, or none.
+        scale: times the tokens of every stage, and of every length that its schedule gives in tokens, to try a recipe
+            out.
     """
 
     routes: tuple[Route, ...]
     baseline: str
     seeds: Annotated[int, Ge(1)] = 3
     ratio: RatioPlan | None = None
+    scale: Annotated[float, Gt(0)] = 1.0
 
     def __post_init__(self) -> None:
         """Raises RecipeError for a route that is not there, or is there twice."""
@@ -194,3 +216,12 @@ class ContinualPlan:
             raise RecipeError("continual.baseline", what, did_you_mean(self.baseline, names))
         if len(set(names)) < len(names):
             raise RecipeError("continual.routes", "two routes have one name", "Give each its own.")
+
+    def scaled_routes(self) -> tuple[Route, ...]:
+        """The routes as they are trained."""
+        if self.scale == 1:
+            return self.routes
+        return tuple(
+            dataclasses.replace(route, stages=tuple(stage.scaled(self.scale) for stage in route.stages))
+            for route in self.routes
+        )

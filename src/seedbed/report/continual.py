@@ -14,6 +14,8 @@ from seedbed.stats.intervals import Interval
 
 FEW_SEEDS = 5
 PLACES = 3
+FAR = 2.0
+"""A change larger than so many times the largest after a first stage is not shaded."""
 
 
 def section(of: Continual, environment: Environment) -> Markup:
@@ -59,7 +61,8 @@ def _cells(route: RouteStory, domains: tuple[str, ...], scale: float) -> list[tu
         cells: list[dict[str, Any]] = []
         for d, (domain, cell) in enumerate(zip(domains, row, strict=True)):
             change = cell.value - above[d].value if above else None
-            shade = 0.0 if change is None else max(-1.0, min(1.0, -change / scale))
+            far = change is None or abs(change) > FAR * scale  # from a model that knew nothing
+            shade = 0.0 if change is None or far else max(-1.0, min(1.0, -change / scale))
             is_home = route.home.get(domain) == stage
             cells.append({"of": cell, "change": change, "shade": shade, "home": is_home})
         found.append((stage, cells))

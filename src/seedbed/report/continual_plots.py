@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,9 @@ BEFORE, AFTER = 0.06, 0.2
 def path_plot(of: Continual, domain: str, index: int, width: int = NARROW) -> Markup:
     """Bits per byte of one domain against tokens of the whole route, a line a route; rings are annealed branches."""
     known = [(i, route) for i, route in enumerate(of.routes) if route.points]
-    late = [p.bits_per_byte[domain] for _, route in known for p in route.points if p.order and domain in p.bits_per_byte]
+    late = [
+        p.bits_per_byte[domain] for _, route in known for p in route.points if p.order and domain in p.bits_per_byte
+    ]
     low, high = min(late, default=0.0), max(late, default=1.0)
     room = 0.08 * (high - low) + 1e-6
 
@@ -59,26 +62,40 @@ def _last(route: RouteStory, domain: str) -> str:
     return wording.decimals(values[-1], 3) if values else "nothing"
 
 
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One route's curve; `index` says its colour."""
+
+    index: int
+    tokens: FloatArray
+    loss: FloatArray
+    rate: FloatArray
+
+
 def curve_plots(of: Continual) -> list[tuple[str, str, list[Markup]]]:
-    """(title, note, wide and narrow drawing): learning rate, training loss, and the loss where the second stage begins."""
+    """(title, unit, wide and narrow drawing): rate, training loss, and that loss where the second stage begins."""
     routes = [route.route for route in of.routes]
-    lines = [(i, *merged([c for c in of.curves if c.route == name])) for i, name in enumerate(routes)]
-    lines = [line for line in lines if len(line[1])]
+    lines = [Line(i, *merged([c for c in of.curves if c.route == name])) for i, name in enumerate(routes)]
+    lines = [line for line in lines if len(line.tokens)]
     if not lines:
         return []
-    end = max(float(line[1].max()) for line in lines)
+    end = max(float(line.tokens.max()) for line in lines)
     changes = sorted({round(begin) for c in of.curves for begin in c.begins if begin > 0.02 * end})
     found = [
-        ("Learning rate", "of each step", [_lines(lines, 3, (0, end), changes, "", f"cr{w}", w) for w in (1000, 350)]),
+        (
+            "Learning rate",
+            "of each step",
+            [_lines(lines, "rate", (0, end), changes, "", f"cr{w}", w) for w in (1000, 350)],
+        ),
         (
             "Training loss",
             "nats per token",
-            [_lines(lines, 2, (0, end), changes, "nats per token", f"cl{w}", w) for w in (1000, 350)],
+            [_lines(lines, "loss", (0, end), changes, "nats per token", f"cl{w}", w) for w in (1000, 350)],
         ),
     ]
     if changes:
         near = (max(changes[0] - BEFORE * end, 0), min(changes[0] + AFTER * end, end))
-        drawn = [_lines(lines, 2, near, changes, "nats per token", f"cz{w}", w) for w in (1000, 350)]
+        drawn = [_lines(lines, "loss", near, changes, "nats per token", f"cz{w}", w) for w in (1000, 350)]
         found.append(("Training loss where the text changes", "nats per token", drawn))
     return found
 
@@ -101,8 +118,8 @@ def _smoothed(loss: FloatArray) -> FloatArray:
 
 
 def _lines(
-    lines: Sequence[tuple[int, FloatArray, FloatArray, FloatArray]],
-    column: int,
+    lines: Sequence[Line],
+    column: Literal["loss", "rate"],
     span: tuple[float, float],
     changes: Sequence[float],
     y: str,
@@ -110,8 +127,10 @@ def _lines(
     width: int,
 ) -> Markup:
     """One column of every line; the scale leaves out what the first 2 percent of the longest route set."""
-    end = max(float(line[1].max()) for line in lines)
-    shown = [line[column][(line[1] >= max(span[0], 0.02 * end)) & (line[1] <= span[1])] for line in lines]
+    end = max(float(line.tokens.max()) for line in lines)
+    start = max(span[0], 0.02 * end)
+    drawn = [(line, line.rate if column == "rate" else line.loss) for line in lines]
+    shown = [value[(line.tokens >= start) & (line.tokens <= span[1])] for line, value in drawn]
     values = np.concatenate(shown)
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     room = 0.05 * (high - low) + 1e-9
@@ -119,22 +138,22 @@ def _lines(
     def draw(axes: Any) -> None:
         for begin in changes:
             axes.axvline(begin, color=MUTED, linewidth=0.8, linestyle=(0, (2, 3)))
-        for line in lines:
-            inside = (line[1] >= span[0]) & (line[1] <= span[1])
+        for line, value in drawn:
+            inside = (line.tokens >= span[0]) & (line.tokens <= span[1])
             if inside.any():
-                at, value = thinned(line[1][inside], line[column][inside])
-                dash = "-" if line[0] < N_SERIES else "--"
-                axes.plot(at, value, color=colour_of(line[0]), linewidth=1.4, linestyle=dash, alpha=0.9)
+                dash = "-" if line.index < N_SERIES else "--"
+                colour = colour_of(line.index)
+                axes.plot(*thinned(line.tokens[inside], value[inside]), color=colour, linewidth=1.4, linestyle=dash)
         axes.set_xlim(*span)
         axes.set_ylim(low - room, high + room)
         axes.locator_params(axis="y", nbins=5)
-        if column == 3:
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+        if column == "rate":
+            axes.yaxis.set_major_formatter(_rate_tick)
         _finish(axes, y)
 
-    what = "Learning rate" if column == 3 else "Training loss in nats per token"
+    what = "Learning rate" if column == "rate" else "Training loss in nats per token"
     label = f"{what} against tokens of the whole route; from {low:.4g} to {high:.4g}."
-    height = (240 if column == 3 else 340) if width >= 500 else 220
+    height = (240 if column == "rate" else 340) if width >= 500 else 220
     return svg(draw, width, height, (60, 10, 44, 12), label, key)
 
 
@@ -145,3 +164,7 @@ def _finish(axes: Any, y: str) -> None:
     axes.set_xlabel("tokens over the whole route")
     if y:
         axes.set_ylabel(y)
+
+
+def _rate_tick(value: float, _: object) -> str:
+    return f"{value:.3g}"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from seedbed.report.comparison_data import Trial
+from seedbed.report.continual_data import Continual
 from seedbed.report.training_data import Training
 from seedbed.stats.intervals import Interval
 
@@ -395,4 +396,5 @@ class ReportData:
     leaks: LeakCheck | None = None
     law: LawFit | None = None
     training: Training | None = None
+    continual: Continual | None = None
     provenance: Provenance = Provenance()

@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from seedbed.core import units
-from seedbed.report import comparison, plots, training, wording
+from seedbed.report import comparison, continual, plots, training, wording
 from seedbed.report.data import Comparison, Distribution, Example, Funnel, LawFit, ReportData, Share
 from seedbed.stats.intervals import Interval
 
@@ -36,6 +36,8 @@ def render(data: ReportData) -> str:
     view["benchmark_verdicts"] = list(dict.fromkeys(counted))
     view["law"] = _law(data.law) if data.law else None
     view["training"] = training.section(data.training, environment) if data.training else ""
+    view["continual"] = continual.section(data.continual, environment) if data.continual else ""
+    view["continual_lead"] = continual.lead(data.continual) if data.continual else []
     return template.render(view)
 
 
@@ -102,6 +104,7 @@ def contents(data: ReportData) -> list[tuple[str, str]]:
         ("verdict", "Verdict", data.comparison),
         ("arms", "Head to head", data.comparison),
         ("curves", "Training loss", data.comparison and data.comparison.curves),
+        ("continual", "Continual training", data.continual),
         ("training", "Training", data.training),
         ("funnel", "What came in, and where it went", data.funnel),
         ("scores", "Measured values", any(of.counts for of in data.distributions)),

@@ -64,7 +64,7 @@ def joined(word, pair, token):
     return found
 
 
-@examples(150)
+@examples(80)
 @given(
     st.lists(st.tuples(st.lists(st.integers(0, 3), max_size=12), st.integers(1, 4)), max_size=6),
     st.integers(0, 12),
