@@ -141,7 +141,6 @@ def _fill(task: RunTask, draft: Draft, tick: Tick) -> dict[str, Json]:
         branch_from=before if task.how == "branch" else None,
         enter_from=before if task.how == "rewarm" else None,
         carry_optimizer=task.carry_optimizer,
-        from_annealed=task.how == "continue",  # stages of one plan may meet inside its decay
         teacher=load_model(task.teacher)[0] if task.teacher else None,
         until_tokens=task.until_tokens,
         observe=observe,

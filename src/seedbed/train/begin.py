@@ -38,7 +38,7 @@ class Origin:
             moments, unless `init` is given; and the places in the data. A place counts tokens: it holds for the same
             tokenizer, context and order of reading.
         carry_optimizer: of `enter_from`: False begins with fresh moments.
-        from_annealed: a checkpoint whose rate has come down already may be gone on from.
+        from_annealed: a checkpoint whose rate has come down already may be branched off or entered from.
     """
 
     init: Decoder | None = None
@@ -81,7 +81,7 @@ def begin(plan: TrainPlan, seed: int, folder: Path, origin: Origin) -> Snapshot:
     hashed = plan_hash(plan)
     found = newest_snapshot(folder / CHECKPOINTS)
     if found is None and origin.continue_from is not None:
-        found = origin.parent(origin.continue_from)
+        found = _newest_of(origin.continue_from)  # the same plan: an annealing that has begun is its own
     if found is None and origin.branch_from is not None:
         return _branched(plan, seed, hashed, origin.parent(origin.branch_from))
     if found is None and origin.enter_from is not None:

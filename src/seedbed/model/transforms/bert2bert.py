@@ -3,9 +3,9 @@
 What      Channels, heads and inner channels are copied and what reads them is divided among the copies (FPI), or the
           rows that are new come from the layer above (AKI), which keeps the function less but lets copies part. The
           wider layers are then stacked on themselves. Chen et al. found AKI to need fewer steps than FPI.
-Source    Chen et al. 2022, "bert2BERT: Towards reusable pretrained language models", ACL, arXiv 2110.07143, section 3:
-          equations of FPI (3.3.1) and AKI (3.3.2), depth-wise expansion (3.3); the mean over copies and the stacking
-          go back to Net2Net (arXiv 1511.05641) and Gong et al. 2019.
+Source    Chen et al. 2022, "bert2BERT: Towards reusable pretrained language models", ACL, arXiv 2110.07143, section 3
+          (FPI, AKI, expansion in depth); copies that are divided go back to Net2Net (arXiv 1511.05641), stacking to
+          Gong et al. 2019.
 Formula   columns: W[o, j] = W[o, g(j)] s[o, j], SUM s = 1 over the copies of one channel
           rows: FPI W_l[g(i)];  AKI W_l[g(i)] for the first copy and W_(l+1)[g(i)] for the later ones
           depth: layer i of the new model is layer i mod L of the old
@@ -13,11 +13,11 @@ Formula   columns: W[o, j] = W[o, g(j)] s[o, j], SUM s = 1 over the copies of on
 Shapes    a decoder of width C and L layers -> one of at least those
 Units     sizes and factors; weights are computed in float64 and kept in float32
 Fidelity  Adapted: two-stage training (first sub-models of random depth) is left out, and nothing is trained here. The
-          authors divide evenly and rely on dropout to part the copies; these decoders have none, and evenly divided
-          copies would stay the same for ever, so s is drawn within 1 -/+ spread (0 gives theirs); the function is kept
-          all the same. Channels are copied equally often as far as goes, where theirs are drawn. Norms are copied from
-          their own layer under AKI too. The topmost layer has none above and takes its own rows. FPI alone is exact,
-          with RMSNorm or LayerNorm, where the residual stream gets a whole multiple of its width and no layers.
+          authors divide evenly. These decoders have no dropout, so evenly divided copies would stay the same for ever:
+          s is drawn within 1 -/+ spread (0 divides evenly), and the function is kept all the same. Channels are copied
+          equally often as far as goes, where theirs are drawn. Norms are copied from their own layer under AKI too.
+          The topmost layer has none above and takes its own rows. FPI alone is exact, with RMSNorm or LayerNorm, where
+          the residual stream gets a whole multiple of its width and no layers.
 Errors    Sizes below the model's, and heads that do not come out even, raise RecipeError; so does FPI to a d_model that
           is no whole multiple, unless allow_inexact. Weights of a part of your own raise SeedbedError.
 """

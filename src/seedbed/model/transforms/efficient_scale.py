@@ -4,7 +4,7 @@ What      The scale-up of AquilaMoE: width by AKI-Pro (new rows from the layer a
           depth by interpolation. Or, keeping the function, width by plain copies and new layers that write nothing at
           first. Their scale-out, experts from one feed-forward, is the transform `upcycle`.
 Source    Zhang et al. 2024, "AquilaMoE", arXiv 2408.06567, section 3 (Scale-Up); AKI: Chen et al. 2022, arXiv
-          2110.07143, section 3.3.2; layers that begin as the identity: Net2Net, arXiv 1511.05641, section 2.4.
+          2110.07143, section 3; layers that begin as the identity: Net2Net, Chen et al. 2016, arXiv 1511.05641.
 Formula   width: see model/growing.py
           depth: layer i of the new model is layer floor(i L / L') of the old;  identity: of the copies of a layer the
           first is kept, and the others have o_proj = down_proj = 0
