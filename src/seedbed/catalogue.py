@@ -12,10 +12,11 @@ import inspect
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 from seedbed.core.errors import RecipeError, did_you_mean
 from seedbed.core.method import Method, load_file, sections
-from seedbed.core.parameters import Json
+from seedbed.core.parameters import Json, MethodReader
 
 ROOMS = ("curate", "tokenize", "select", "train", "predict", "evaluate")
 SHELVED = ("curate", "tokenize", "select", "model", "train", "predict", "evaluate")
@@ -107,7 +108,7 @@ def build(kind: type[Method], value: Json, where: str) -> Method:
         raise RecipeError(where, f"{error.where}: {error.what}", error.mend) from error
     if not issubclass(cls, kind):
         raise RecipeError(where, f"{path} is no {kind.__name__}")
-    return cls.from_parameters(given, f"{where}.{cls.name()}")
+    return cls.from_parameters(given, f"{where}.{cls.name()}", cast(MethodReader, build))
 
 
 def search(word: str = "") -> list[tuple[str, dict[str, str]]]:

@@ -83,7 +83,7 @@ def test_a_folder_from_the_shell(plan: Path, tmp_path: Path) -> None:
         (["train", "PLAN"], "a recipe says nothing of a folder for the run"),
         (
             ["train", "PLAN", "--out", "o", "--init", "a", "--branch", "b"],
-            "Give one of --init, --branch and --continue",
+            "a run begins from one model. Leave out --init or --branch.",
         ),
         (["train", "PLAN", "--out", "o", "--set", "train.learning_rat=1"], "Did you mean 'train.learning_rate'"),
         (["train", "PLAN", "--out", "o", "--init", "missing"], "missing: there is no such folder. Name a model folder"),

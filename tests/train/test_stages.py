@@ -300,7 +300,9 @@ def test_a_run_goes_on_with_its_own_annealing(decayed, tmp_path):
     part = train(asked, old(), seed=3, folder=tmp_path, until_tokens=11 * BATCH)
     assert part.state.annealed
     assert same(train(asked, old(), seed=3, folder=tmp_path), decayed)
-    assert same(train(asked, old(), seed=3, folder=tmp_path / "b", continue_from=tmp_path), decayed), "in another folder"
+    assert same(train(asked, old(), seed=3, folder=tmp_path / "b", continue_from=tmp_path), decayed), (
+        "in another folder"
+    )
 
 
 def test_a_state_from_before_there_was_the_word_is_not_annealed(parent, tmp_path):

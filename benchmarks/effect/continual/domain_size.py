@@ -1,18 +1,18 @@
 """From scratch or continue, for a domain or language with little text or much: where does the line run?
 
-    python benchmarks/effect/continual/domain_size.py --corpus FOLDER [--language de] [--seeds 3] [--processes 1]
+    python benchmarks/effect/continual/domain_size.py --corpus FOLDER [--line 30:4 30:16 300:4 3000:1] [--seeds 3]
 
 FOLDER holds jsonl/all.jsonl (text, metadata.package, metadata.lang). A decoder of 0.23 M parameters, held-out text of
 the domain in bits per byte, pairs by seed. Two tables of runs:
 
-line    30 KB to 3 MB of the domain's text (--kilobytes), read 4 or 16 times but no more than --tokens tokens in all:
+line    30 KB to 3 MB of the domain's text, read as often as --line says but no more than --tokens tokens in all:
         scratch_own   from scratch, with a vocabulary learned from that text
         scratch_base  from scratch, with the base's vocabulary
         further       the base (English manuals), re-warmed
         Of each arm and amount the better number of readings is compared, by its mean over the seeds.
 mixed   10, 30 or 100 percent of --full kilobytes, from one package ("single") or half from each of two ("mixed"), from
-        scratch or further, with the base's vocabulary, read 8 times; a probe beside: which of four passages follows, in
-        points. Held-out text is of both packages, in equal parts.
+        scratch or further, with the base's vocabulary, read 8 times but no more than --mixed-tokens; a probe beside:
+        which of four passages follows, in points. Held-out text is of both packages, in equal parts.
 
 Writes benchmarks/results/continual_domain_size.csv; rows that are there are not run again. The bases are kept below
 --work.
@@ -36,7 +36,7 @@ from seedbed.tokenize.encode import Encoder
 KEY = ("domain", "kilobytes", "text", "arm", "readings", "tokens", "base_tokens", "seed")
 VALUES = ("bits_per_byte", "probe", "tokens_read")
 ENGLISH = ("manpages", "manpages-dev", "git-doc", "postgresql-doc-15", "apache2-doc", "libreoffice-help-en-us")
-LINE, MIXED, READINGS = ("scratch_own", "scratch_base", "further"), ("scratch_base", "further"), ("4", "16")
+LINE, MIXED = ("scratch_own", "scratch_base", "further"), ("scratch_base", "further")
 VOCAB_SIZE, CONTEXT, RATE, LONGEST, HELD_OUT = 2048, 128, 4e-3, 8000, 80
 
 
@@ -45,9 +45,10 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--language", default="de")
     parser.add_argument("--packages", nargs=2, default=["manpages-de", "libreoffice-help-de"], help="two of them")
-    parser.add_argument("--kilobytes", type=int, nargs="+", default=[30, 100, 300, 1000, 3000])
+    parser.add_argument("--line", nargs="+", default=["30:4", "30:16", "300:4", "3000:1"], help="kilobytes:readings")
     parser.add_argument("--full", type=int, default=1000, help="kilobytes that are 100 percent of `mixed`")
     parser.add_argument("--tokens", type=int, default=1_000_000, help="read at most")
+    parser.add_argument("--mixed-tokens", type=int, default=300_000, help="read at most, in the table `mixed`")
     parser.add_argument("--base-tokens", type=int, default=1_000_000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=1)
@@ -57,18 +58,19 @@ def main() -> None:
     domain = "+".join([args.language, *args.packages])
     named = {"domain": domain, "tokens": str(args.tokens), "base_tokens": str(args.base_tokens)}
     prepare(args.corpus, args.language, args.packages, args.work / f"{domain}.json")
-    sizes = [str(size) for size in args.kilobytes]
+    line = [tuple(pair.split(":")) for pair in args.line]
     shares = [str(args.full * percent // 100) for percent in (10, 30, 100)]
     arms = [{"kilobytes": size, "text": "line", "arm": arm, "readings": readings}
-            for size in sizes for arm in LINE for readings in READINGS]  # fmt: skip
-    arms += [{"kilobytes": size, "text": text, "arm": arm, "readings": "8"}
+            for size, readings in line for arm in LINE]  # fmt: skip
+    mixed = {**named, "tokens": str(args.mixed_tokens)}
+    arms += [{**mixed, "kilobytes": size, "text": text, "arm": arm, "readings": "8"}
              for size in shares for text in ("single", "mixed") for arm in MIXED]  # fmt: skip
     table = Table(args.out, KEY, VALUES)
     seeds = [{**named, "seed": str(seed), "work": str(args.work)} for seed in range(args.seeds)]
     for seed in seeds:
         base(seed)
     run_all([{**seed, **arm} for seed in seeds for arm in arms], one, table, args.processes)
-    report(table, named, sizes, shares)
+    report(table, named, line, mixed, shares)
 
 
 def prepare(corpus: Path, language: str, packages: Sequence[str], file: Path) -> None:
@@ -165,8 +167,8 @@ def one(run: Row) -> Row:
     }
 
 
-def report(table: Table, named: Row, sizes: list[str], shares: list[str]) -> None:
-    for size in sizes:
+def report(table: Table, named: Row, line: list[tuple[str, ...]], mix: Row, shares: list[str]) -> None:
+    for size in dict.fromkeys(size for size, _ in line):
         best = {arm: chosen(table, {**named, "kilobytes": size, "text": "line", "arm": arm}) for arm in LINE}
         for arm in LINE[:2]:
             apart = table.difference("bits_per_byte", best["further"], best[arm])
@@ -174,7 +176,7 @@ def report(table: Table, named: Row, sizes: list[str], shares: list[str]) -> Non
                   f"{told(apart)}")  # fmt: skip
     for size in shares:
         for arm in MIXED:
-            single, mixed = ({**named, "kilobytes": size, "arm": arm, "text": text} for text in ("single", "mixed"))
+            single, mixed = ({**mix, "kilobytes": size, "arm": arm, "text": text} for text in ("single", "mixed"))
             for value in ("probe", "bits_per_byte"):
                 print(f"{size} KB, {arm}, {value}, mixed - single: {told(table.difference(value, mixed, single))}")
             print(f"    single's probe {wins(table, 'probe', single, mixed)} as mixed's")
@@ -182,8 +184,11 @@ def report(table: Table, named: Row, sizes: list[str], shares: list[str]) -> Non
 
 def chosen(table: Table, arm: Row) -> Row:
     """With the number of readings that is better on average."""
-    found = {readings: table.by_seed("bits_per_byte", **arm, readings=readings) for readings in READINGS}
-    return {**arm, "readings": min(found, key=lambda readings: float(np.mean(list(found[readings].values()))))}
+    found: dict[str, list[float]] = {}
+    for row in table.rows:
+        if all(row[name] == value for name, value in arm.items()):
+            found.setdefault(row["readings"], []).append(float(row["bits_per_byte"]))
+    return {**arm, "readings": min(found, key=lambda readings: float(np.mean(found[readings])))}
 
 
 if __name__ == "__main__":

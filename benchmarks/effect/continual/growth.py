@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--parent-tokens", type=int, default=300_000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cases", nargs="+", choices=sorted(CASES), default=list(CASES))
+    parser.add_argument("--leave-out", nargs="*", default=[], help="arms")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--work", type=Path, default=Path("runs/effect_continual/growth"))
@@ -70,7 +71,7 @@ def main() -> None:
     table = Table(asked.out / "continual_growth_curves.csv", KEY, ("at_flop", "heldout_loss"))
     for seed in range(asked.seeds):
         for case in asked.cases:
-            for arm in (SCRATCH, *CASES[case]):
+            for arm in (name for name in (SCRATCH, *CASES[case]) if name not in asked.leave_out):
                 run(
                     table,
                     Run(case, arm, seed, asked.tokens, asked.parent_tokens, asked.learning_rate),
@@ -288,6 +289,8 @@ def report(rows: list[Row], cases: list[str]) -> None:
     for case in cases:
         for arm in CASES[case]:
             mine = [row for row in rows if (row["case"], row["arm"]) == (case, arm)]
+            if not mine:
+                continue
             print(f"{case}, {arm}:")
             for name in ("start_loss", "tokens_saved", "flop_saved", "flop_saved_with_parent"):
                 values = np.array([float(row[name]) for row in mine])

@@ -5,10 +5,10 @@
 
 A decoder (96 wide, 2 layers, context 128, tied tables) and a byte-level BPE of --vocab tokens are trained on English
 documentation. Then the model goes on with the help and manual pages of another language, with its own tokens or with
---added more by each initializer. Arms are read twice: with equal bytes of new text, and with the FLOP that the arm
-without new tokens takes for those bytes (fewer tokens a byte, so more text). Bits per byte are of held-out documents,
-new and old, before that training and after it; greedy is the share of places of old text where the likeliest token is
-the same before training. At last the arm `subtoken_mean` is trimmed to the new language
+--added more by each initializer. Arms are read with equal bytes of new text, and those of --flop-arms also with the
+FLOP that the arm without new tokens takes for those bytes (fewer tokens a byte, so more text). Bits per byte are of
+held-out documents, new and old, before that training and after it; greedy is the share of places of old text where the
+likeliest token is the same before training. At last the arm `subtoken_mean` is trimmed to the new language
 (rows trimmed_K: tokens that come K times in its text stay; logits are compared where the text holds no other).
 Learned rows may be good for loss though greedy decoding changes; both are told. What the initializer itself cost is in
 `seconds_rows`; seconds are of one thread and mean something on a quiet machine only.
@@ -16,7 +16,8 @@ Learned rows may be good for loss though greedy decoding changes; both are told.
 --tokens-only writes the other table alone, which needs no model: tokens a byte of held-out text for 0 to 2000 new
 tokens, learned on another language and on another domain of the same one (PostgreSQL's manual).
 
-Writes benchmarks/results/effect_vocabulary.csv and effect_vocabulary_tokens.csv; rows that are there are not run again.
+Writes benchmarks/results/continual_vocabulary.csv and continual_vocabulary_tokens.csv; rows that are there are not run
+again, and are told apart by arm, reading and seed alone: give other settings another --results.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ READ = 4
 """Times --new-bytes: what tokens and rows may be learned from; the arm of equal FLOP reads some three times as many."""
 OLD_RATE, NEW_RATE = 4e-3, 2e-3
 INITIALIZERS = ("mean", "gaussian", "gaussian_unscaled", "subtoken_mean", "constrained_word2vec", "token_distillation")
+FLOP_ARMS = ("gaussian", "subtoken_mean", "constrained_word2vec")
 KEY = ("arm", "reading", "seed")
 VALUES = (
     "tokens_per_byte_new", "tokens_per_byte_old", "greedy", "new_before", "old_before", "new_after", "old_after",
@@ -66,6 +68,7 @@ def main() -> None:
     parser.add_argument("--new-bytes", type=int, default=400_000)
     parser.add_argument("--added", type=int, default=500)
     parser.add_argument("--vocab", type=int, default=4096)
+    parser.add_argument("--flop-arms", nargs="*", choices=INITIALIZERS, default=list(FLOP_ARMS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--tokens-only", action="store_true")
@@ -73,15 +76,15 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args()
     out = prepared(asked.corpus, asked.language, asked.vocab, asked.out)
-    tokenizers(out, asked.results / "effect_vocabulary_tokens.csv", asked.language)
+    tokenizers(out, asked.results / "continual_vocabulary_tokens.csv", asked.language)
     if asked.tokens_only:
         return
-    table = Table(asked.results / "effect_vocabulary.csv", KEY, VALUES)
+    table = Table(asked.results / "continual_vocabulary.csv", KEY, VALUES)
     common = {"out": str(out), "tokens": str(asked.tokens), "bytes": str(asked.new_bytes), "added": str(asked.added)}
     seeds = [{**common, "seed": str(seed)} for seed in range(asked.seeds)]
     run_all([{**seed, "arm": "base", "reading": ""} for seed in seeds], base, table, asked.processes)
     run_all([{**seed, "arm": "none", "reading": "bytes"} for seed in seeds], one, table, asked.processes)
-    arms = [(arm, reading) for reading in ("bytes", "flop") for arm in INITIALIZERS]
+    arms = [(arm, "bytes") for arm in INITIALIZERS] + [(arm, "flop") for arm in asked.flop_arms]
     runs = [{**seed, "arm": arm, "reading": reading} for seed in seeds for arm, reading in arms]
     run_all(runs, one, table, asked.processes)
     cuts = [{**seed, "arm": f"trimmed_{least}", "reading": "bytes"} for seed in seeds for least in LEAST]
@@ -316,12 +319,13 @@ def report(table: Table) -> None:
     none = {"arm": "none", "reading": "bytes"}
     for reading in ("bytes", "flop"):
         print(f"\nequal {reading}: bits per byte of new text after training, less than without new tokens if negative")
-        for arm in INITIALIZERS:
+        there = [arm for arm in INITIALIZERS if table.by_seed("new_after", arm=arm, reading=reading)]
+        for arm in there:
             named = {"arm": arm, "reading": reading}
             print(f"{arm:22s} {told(table.difference('new_after', named, none))};"
                   f" old text {told(table.difference('old_after', named, none))}")  # fmt: skip
-        for arm in ("subtoken_mean", "constrained_word2vec", "token_distillation"):
-            for other in ("gaussian_unscaled", "gaussian", "mean"):
+        for arm in (name for name in ("subtoken_mean", "constrained_word2vec", "token_distillation") if name in there):
+            for other in (name for name in ("gaussian_unscaled", "gaussian", "mean") if name in there):
                 pair = {"arm": arm, "reading": reading}, {"arm": other, "reading": reading}
                 print(f"{arm} - {other}: {told(table.difference('new_after', *pair))}; "
                       f"{wins(table, 'new_after', *pair)}")  # fmt: skip

@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--language", default="de")
     parser.add_argument("--packages", nargs="+", default=["manpages-de", "libreoffice-help-de"])
+    parser.add_argument("--texts", nargs="+", choices=("new", "same"), default=["new", "same"])
     parser.add_argument("--tokens", type=int, default=300_000)
     parser.add_argument("--base-tokens", type=int, default=600_000)
     parser.add_argument("--seeds", type=int, default=3)
@@ -57,15 +58,17 @@ def main() -> None:
     seeds = [{**named, "seed": str(seed), "work": str(args.work)} for seed in range(args.seeds)]
     for seed in seeds:
         base(seed)
-    frozen = [{"text": text, "arm": "frozen", "warmup": "0", "peak": "0"} for text in ("new", "same")]
+    frozen = [{"text": text, "arm": "frozen", "warmup": "0", "peak": "0"} for text in args.texts]
     again = [{"text": text, "arm": "rewarm", "warmup": warmup, "peak": peak}
-             for text in ("new", "same") for warmup in WARMUPS for peak in PEAKS]  # fmt: skip
-    scratch = [{"text": "new", "arm": "scratch", "warmup": "0.01", "peak": peak} for peak in PEAKS]
+             for text in args.texts for warmup in WARMUPS for peak in PEAKS]  # fmt: skip
+    scratch = [
+        {"text": "new", "arm": "scratch", "warmup": "0.01", "peak": peak} for peak in PEAKS if "new" in args.texts
+    ]
     lost = [{**seed, **arm} for seed in seeds for arm in frozen if not curve({**seed, **arm}).exists()]
     table.rows = [row for row in table.rows if not any(all(row[name] == run[name] for name in KEY) for run in lost)]
     for arms in (frozen, [*again, *scratch]):  # the frozen ones first: the others are compared with them
         run_all([{**seed, **arm} for seed in seeds for arm in arms], one, table, args.processes)
-    report(table, named)
+    report(table, named, args.texts)
 
 
 def prepare(corpus: Path, language: str, packages: tuple[str, ...], file: Path) -> None:
@@ -156,11 +159,12 @@ def risen(run: Row) -> tuple[str, str]:
     return f"{max(0.0, means.max()):.4f}", str((above[-1] + STEPS) * CONTEXT * SEQUENCES if len(above) else 0)
 
 
-def report(table: Table, named: Row) -> None:
+def report(table: Table, named: Row, kinds: list[str]) -> None:
     scratch = [{**named, "text": "new", "arm": "scratch", "peak": peak} for peak in PEAKS]
     best = min(scratch, key=lambda arm: sum(table.by_seed("new_bits_per_byte", **arm).values()))
-    print(f"the best from scratch has {best['peak']} times the peak")
-    for text in ("new", "same"):
+    if "new" in kinds:
+        print(f"the best from scratch has {best['peak']} times the peak")
+    for text in kinds:
         for warmup in WARMUPS:
             for peak in PEAKS:
                 arm = {**named, "text": text, "arm": "rewarm", "warmup": warmup, "peak": peak}

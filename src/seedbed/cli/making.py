@@ -133,7 +133,10 @@ def _print_preview(preview: Any, as_json: bool) -> None:
 def _print_ledger(out: str) -> None:
     from seedbed.pipeline import workplace
 
-    ledger = json.loads((workplace.local(out) / "ledger.json").read_text(encoding="utf-8"))
+    file = workplace.local(out) / "ledger.json"
+    if not file.exists():  # of a recipe whose texts are all sources: each has a ledger of its own
+        return
+    ledger = json.loads(file.read_text(encoding="utf-8"))
     rows: list[list[Any]] = [["read", ledger["read"]], ["kept", ledger["kept"]]]
     rows += [[f"  dropped: {reason}", n] for reason, n in ledger["dropped"].items()]
     rows += [[f"  errored: {kind}", n] for kind, n in ledger["errored"].items()]

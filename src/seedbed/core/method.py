@@ -65,9 +65,9 @@ class Method:
         return parameters.encode_fields(self)
 
     @classmethod
-    def from_parameters(cls, given: Json, where: str) -> Self:
-        """Strictly read from JSON."""
-        return cast(Self, parameters.decode_fields(cls, given, where))
+    def from_parameters(cls, given: Json, where: str, methods: parameters.MethodReader | None = None) -> Self:
+        """Strictly read from JSON; `methods` reads parameters that are methods themselves."""
+        return cast(Self, parameters.decode_fields(cls, given, where, methods))
 
     def __reduce__(self) -> Any:
         """A method in a user's own file travels to other processes as that file's path, class and parameters."""

@@ -34,6 +34,8 @@ from seedbed.model.windows import Rows, rows_of
 Array = npt.NDArray[np.float32]
 FloatArray = npt.NDArray[np.float64]
 
+EXPERTS = ".experts."
+"""In the names of matrices that read only the positions that are routed to them."""
 PARTS = {"attention": (".self_attn.",), "feed_forward": (".mlp.",), "all": (".self_attn.", ".mlp.")}
 """What can be asked for -> where its layers lie in a block."""
 
@@ -73,6 +75,9 @@ class DecoderGradients:
         """Names of the linear layers: which is "attention", "feed_forward" or "all"."""
         if which not in PARTS:
             raise SeedbedError("gradients.layers", f"{which!r} is not known", f"Choose one of {', '.join(PARTS)}.")
+        if which != "attention" and any(EXPERTS in name for name, _ in self._decoder.named_parameters()):
+            what = "an expert reads only some positions, so its gradients cannot be told apart by document"
+            raise SeedbedError("gradients.layers", what, "Choose attention for a model with experts.")
         return tuple(name for name in _matrices(self._decoder) if any(part in name for part in PARTS[which]))
 
     def gradients(self, documents: DocumentBatch, layers: Sequence[str]) -> Mapping[str, Array]:
@@ -256,10 +261,15 @@ def _called(module: nn.Module, weights: Mapping[str, Tensor], inputs: tuple[Tens
 
 
 def _matrices(decoder: Decoder) -> dict[str, Tensor]:
-    """Layer -> its weight, for every matrix of the blocks."""
+    """Layer -> its weight, for every matrix of the blocks that reads all positions: an expert reads some."""
     found: dict[str, Tensor] = {}
     for name, parameter in decoder.named_parameters():
-        if name.startswith("model.layers.") and name.endswith(".weight") and parameter.ndim == 2:
+        if (
+            name.startswith("model.layers.")
+            and name.endswith(".weight")
+            and parameter.ndim == 2
+            and EXPERTS not in name
+        ):
             found[name.removesuffix(".weight")] = parameter
     return found
 

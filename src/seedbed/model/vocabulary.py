@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import islice
 from operator import itemgetter
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ from seedbed.text.bpe.merges import pair_table
 from seedbed.text.bpe.wholes import Wholes, whole_table
 from seedbed.text.kernel import Bytes, Ints
 
+if TYPE_CHECKING:
+    from seedbed.model.transforming import Initializer
+
 Definition = dict[str, Any]
 IntArray = npt.NDArray[np.int64]
 
@@ -31,6 +34,13 @@ _WHERE = "tokenizer.json"
 _CHANGES = ("dropout", "continuing_subword_prefix", "end_of_word_suffix")
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _BATCH_TEXTS = 256
+
+
+def usual_rows() -> Initializer:
+    """How new tokens begin where nobody says it."""
+    from seedbed.model.initializers.subtoken_mean import SubtokenMean
+
+    return SubtokenMean()
 
 
 def tokenizer_of(definition: str) -> Any:

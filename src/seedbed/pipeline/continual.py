@@ -6,6 +6,7 @@ differences to the baseline, of probes too), curves.csv (losses and rates along 
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -26,6 +27,8 @@ from seedbed.pipeline.continual_data import Ground
 from seedbed.pipeline.continual_stages import Leg
 from seedbed.pipeline.workplace import Workplace
 from seedbed.recipe import EvaluatePlan, Recipe
+from seedbed.recipe.continual import scaled_schedule
+from seedbed.train.plan import TrainPlan
 
 CSV, FORGETTING, CURVES, LEAKS = "continual.csv", "forgetting.csv", "curves.csv", "leaks.csv"
 COLUMNS = ("route", "seed", "stage", "order", "branch", "domain", "bits_per_byte", "tokens", "flops", "seconds")
@@ -43,18 +46,28 @@ def continual_into(place: Workplace, recipe: Recipe) -> None:
     assert recipe.continual is not None
     assert recipe.evaluate is not None
     _check_names(recipe)
-    ground, plan = Ground.of(place, recipe), recipe.continual
-    routes = plan.scaled_routes()
-    home = continual_stages.check(routes, list(recipe.evaluate.texts))
+    evaluation, plan = recipe.evaluate, recipe.continual.scaled()
+    routes, train = plan.routes, _train_plan(recipe)
+    home = continual_stages.check(routes, list(evaluation.texts))
+    continual_stages.check_stages(routes, train, place.out)
+    ground = Ground.of(place, dataclasses.replace(recipe, train=train))
     texts = scoring.heldout(place, recipe)
-    _audit(ground, recipe.evaluate, texts)
+    _audit(ground, evaluation, texts)
     if plan.ratio is not None:
         ratio.ratio_into(ground, plan.ratio, routes, texts)
     legs = continual_stages.walk(ground, routes, range(plan.seeds))
-    scores = scored(place, legs, texts, recipe.evaluate)
-    _write(place, legs, scores, plan.baseline, home)
+    scores = scored(place, legs, texts, evaluation)
+    held = {route.name: 0 for route in routes if route.init}  # what was there before is the model that was given
+    _write(place, legs, scores, plan.baseline, home, held)
     runs = list[Json](sorted({leg.run.path.name for leg in legs}))
     place.remember(continual={"runs": runs, "baseline": plan.baseline})
+
+
+def _train_plan(recipe: Recipe) -> TrainPlan:
+    """The recipe's, whose schedule, which stages take that have none, is as long as the scale says."""
+    assert recipe.continual is not None
+    assert recipe.train is not None
+    return dataclasses.replace(recipe.train, schedule=scaled_schedule(recipe.train.schedule, recipe.continual.scale))
 
 
 def _check_names(recipe: Recipe) -> None:
@@ -132,7 +145,12 @@ def _seconds(place: Workplace, legs: Sequence[Leg]) -> dict[Leg, float]:
 
 
 def _write(
-    place: Workplace, legs: Sequence[Leg], scores: Sequence[Score], baseline: str, home: Mapping[str, str]
+    place: Workplace,
+    legs: Sequence[Leg],
+    scores: Sequence[Score],
+    baseline: str,
+    home: Mapping[str, str],
+    held: Mapping[str, int],
 ) -> None:
     by_model = {(row.route, row.seed, row.order, row.annealed, row.domain): row for row in scores}
     rows: list[dict[str, Json]] = []
@@ -144,9 +162,10 @@ def _write(
                 rows.append({**about, "tokens": row.tokens, "flops": row.flops, "seconds": round(row.seconds, 2)})
     write_csv(_table(rows, COLUMNS), place.out / CSV)
     write_csv(_table(_curves(legs), CURVE_COLUMNS), place.out / CURVES)
-    tables = [summary_table(forgetting(scores, baseline=baseline, home=home))]
+    tables = [summary_table(forgetting(scores, baseline=baseline, home=home, held=held))]
     if any(row.probes for row in scores):
-        tables.append(summary_table(forgetting(probe_scores(scores), baseline=baseline, better="higher")))
+        probes = forgetting(probe_scores(scores), baseline=baseline, held=held, better="higher")
+        tables.append(summary_table(probes))
     write_csv(arrow.concat(tables, FORGETTING_SCHEMA), place.out / FORGETTING)
 
 

@@ -119,18 +119,19 @@ class Ground:
 
 def given_model(place: Workplace, init: str, ground: Ground) -> tuple[Artifact, Artifact]:
     """(Model artifact, its Tokenizer) of a model folder that a route begins from."""
-    from seedbed.model.checkpoint import model_fingerprint, save_model
+    from seedbed.model.checkpoint import save_model
+    from seedbed.model.transforming import Checkpoint
+    from seedbed.pipeline.transforming import fingerprint_of
 
     maker = train_data.tokenizer_of(init)
     found = models.read(init)
-    folder = models.find(init)
-    told = model_fingerprint(folder) if (folder / "model.safetensors").exists() else str(folder)
+    told = {"model": fingerprint_of(Checkpoint(*found)), "end_of_text": maker.end_of_text}
 
     def fill(draft: Draft) -> dict[str, Json]:
         save_model(draft.path, found.decoder, found.tokenizer_json)
         return _adopted(draft, maker.end_of_text)
 
-    model = place.store.make(Request("Model", "given", {"model": told}), fill)
+    model = place.store.make(Request("Model", "given", dict[str, Json](told)), fill)
     return model, ground.tokenizer_from(maker)
 
 
@@ -155,10 +156,15 @@ def written(draft: Draft, checkpoint: Checkpoint) -> dict[str, Json]:
 
 def tokenizer_of_model(ground: Ground, model: Artifact, before: Artifact) -> Artifact:
     """The tokenizer that lies in a Model artifact; the one `before` where it has not changed."""
-    definitions = [(folder / "tokenizer.json").read_text(encoding="utf-8") for folder in (model.path, before.path)]
-    if json.loads(definitions[0]) == json.loads(definitions[1]):
+    if same_tokenizer(model.path, before.path):
         return before
     return ground.tokenizer_from(train_data.tokenizer_of(model.path))
+
+
+def same_tokenizer(one: Path, other: Path) -> bool:
+    """Whether the tokenizers in two folders are the same."""
+    first, second = ((folder / "tokenizer.json").read_text(encoding="utf-8") for folder in (one, other))
+    return json.loads(first) == json.loads(second)
 
 
 def _adopted(draft: Draft, end_of_text: str) -> dict[str, Json]:

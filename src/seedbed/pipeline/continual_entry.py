@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
-from seedbed.core import arrow
 from seedbed.core.artifact import Artifact, Draft, Request, Store
 from seedbed.core.errors import RecipeError
+from seedbed.core.fingerprint import library_versions
 from seedbed.core.parameters import Json
 from seedbed.engine.contract import Tick
+from seedbed.pipeline import models
 from seedbed.pipeline.continual_data import Ground, checkpoint_of, written
 from seedbed.pipeline.workplace import Workplace, given
-from seedbed.recipe.continual import Entry, TrainingStage
+from seedbed.recipe.continual import Entry, Route, TrainingStage
 from seedbed.tokenize.run import texts_of
 
 PROBE_TEXTS = 32
@@ -50,9 +52,9 @@ class Entering:
     def of(
         cls, ground: Ground, stage: TrainingStage, model: Artifact, run_of: Callable[[str], Artifact], seed: int
     ) -> Entering:
-        """With stages and folders found. Raises RecipeError for a role that is not filled."""
+        """With stages and folders found."""
         named = sorted({name for entry in stage.entry for name in entry.texts})
-        roles = tuple(_models(ground, stage, entry, run_of) for entry in stage.entry)
+        roles = tuple(_models(ground, entry, run_of) for entry in stage.entry)
         probes = tuple(ground.kept(name).path for name in sorted({*stage.sources, *stage.replay}))
         texts = {name: ground.kept(name).path for name in named}
         return cls(stage.name, stage.entry, model.path, texts, probes, roles, seed, ground.place.out)
@@ -64,10 +66,13 @@ class Entering:
         for name, folder in self.texts.items():
             parents[f"{name}: documents"] = Artifact(folder).fingerprint
         told: list[Json] = []
-        for entry, models in zip(self.entries, self.models, strict=True):
+        for at, folder in enumerate(self.probes):
+            parents[f"probes {at}: documents"] = Artifact(folder).fingerprint
+        for number, (entry, given_models) in enumerate(zip(self.entries, self.models, strict=True), 1):
             told.append({**entry.transform.identity(), "texts": list(entry.texts)})
-            parents |= {f"{role}: model": _fingerprint(folder) for role, folder in models.items()}
-        return Request("Model", f"entry-{self.label}-seed{self.seed}", {"entry": told, "seed": self.seed}, parents)
+            parents |= {f"entry {number}, {role}: model": _fingerprint(folder) for role, folder in given_models.items()}
+        identity: dict[str, Json] = {"entry": told, "seed": self.seed, "libraries": library_versions("torch")}
+        return Request("Model", f"entry-{self.label}-seed{self.seed}", identity, parents)
 
 
 def enter_all(place: Workplace, entering: Sequence[Entering]) -> list[Artifact]:
@@ -95,13 +100,13 @@ def enter_one(task: Entering, tick: Tick) -> None:
     def fill(draft: Draft) -> dict[str, Json]:
         checkpoint, told = checkpoint_of(task.model), list[Json]()
         probes = [text for folder in task.probes for text in _first(folder)]
-        for entry, models in zip(task.entries, task.models, strict=True):
+        for entry, folders in zip(task.entries, task.models, strict=True):
 
             def texts(names: tuple[str, ...] = entry.texts) -> Iterator[str]:
                 for name in names:
                     yield from texts_of(Artifact(task.texts[name]))
 
-            others = {role: checkpoint_of(folder) for role, folder in models.items()}
+            others = {role: checkpoint_of(folder) for role, folder in folders.items()}
             checkpoint, movement = transforming.apply(
                 entry.transform, checkpoint, Given(texts, others, task.seed), probes
             )
@@ -115,19 +120,29 @@ def enter_one(task: Entering, tick: Tick) -> None:
 
 def _first(folder: Path) -> list[str]:
     """Some texts of a source."""
-    shard = Artifact(folder).shards()[0]
-    rows = next(iter(arrow.row_groups(shard, ["text"])))
-    return [text or "" for text in arrow.strings(rows.slice(0, PROBE_TEXTS), "text")]
+    return list(islice(texts_of(Artifact(folder)), PROBE_TEXTS))
 
 
-def _models(ground: Ground, stage: TrainingStage, entry: Entry, run_of: Callable[[str], Artifact]) -> dict[str, Path]:
-    where = f"continual.{stage.name}.entry"
-    missing = [role for role in entry.transform.roles if role not in entry.models]
-    if missing:
-        what = f"{entry.transform.path()} asks for a model as {missing[0]!r}"
-        raise RecipeError(where, what, f"Name a stage or a folder: models: {{{missing[0]}: ...}}.")
-    if entry.transform.needs_texts and not entry.texts:
-        raise RecipeError(where, f"{entry.transform.path()} reads text", "Name sources: texts: [...].")
+def check(route: Route, number: int, out: Path) -> None:
+    """Raises RecipeError for a role that is not filled and for text that is missing; before anything is trained."""
+    stage, before = route.stages[number], [stage.name for stage in route.stages[:number]]
+    where = f"continual.{route.name}.{stage.name}.entry"
+    for entry in stage.entry:
+        method = entry.transform
+        missing = [role for role in method.roles if role not in entry.models]
+        if missing:
+            what = f"{method.path()} asks for a model as {missing[0]!r}"
+            raise RecipeError(where, what, f"Name a stage or a folder: models: {{{missing[0]}: ...}}.")
+        if entry.models and not method.roles:
+            raise RecipeError(where, f"{method.path()} takes no other model", "Leave `models` out.")
+        if method.needs_texts and not entry.texts:
+            raise RecipeError(where, f"{method.path()} reads text", "Name sources: texts: [...].")
+        for name in entry.models.values():
+            if name not in before:
+                models.find(given(out, name))
+
+
+def _models(ground: Ground, entry: Entry, run_of: Callable[[str], Artifact]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for role, name in entry.models.items():
         try:
@@ -138,6 +153,9 @@ def _models(ground: Ground, stage: TrainingStage, entry: Entry, run_of: Callable
 
 
 def _fingerprint(folder: Path) -> str:
-    from seedbed.model.checkpoint import model_fingerprint
+    """Of a stage's model, or of one in any folder."""
+    from seedbed.pipeline import transforming
 
-    return model_fingerprint(folder)
+    if (folder / "manifest.json").exists():
+        return Artifact(folder).fingerprint
+    return transforming.fingerprint_of(checkpoint_of(folder))

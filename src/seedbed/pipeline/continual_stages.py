@@ -17,7 +17,7 @@ from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.core.fingerprint import fingerprint
 from seedbed.core.parameters import encode
 from seedbed.pipeline import continual_entry, leaks
-from seedbed.pipeline.continual_data import Ground, given_model, tokenizer_of_model
+from seedbed.pipeline.continual_data import Ground, given_model, same_tokenizer, tokenizer_of_model
 from seedbed.pipeline.sources import epoch_tokens
 from seedbed.pipeline.training import RunTask, run_all
 from seedbed.recipe.continual import Route, TrainingStage
@@ -164,8 +164,8 @@ def _task(ground: Ground, walker: _Walker, number: int, entered: Artifact | None
     sources = {name: ground.files(name, tokenizer, stage.curriculum) for name in stage.sources}
     sources |= {name: ground.files(name, tokenizer) for name in stage.replay}
     if stage.replay:
-        leaks.refuse_shared({name: ground.kept(name) for name in stage.sources},
-                            {name: ground.kept(name) for name in stage.replay}, where)  # fmt: skip
+        new = {name: sources[name] for name in stage.sources}
+        leaks.refuse_shared(new, {name: sources[name] for name in stage.replay}, where)
     sizes = {name: epoch_tokens(files) for name, files in sources.items()}
     shares = _shares(stage, sizes, walker.seed)
     _check_epochs(stage, shares, sizes, where)
@@ -185,9 +185,20 @@ def _task(ground: Ground, walker: _Walker, number: int, entered: Artifact | None
         after=None if first or (entered is not None and tokenizer is not walker.tokenizer) else walker.model.path,
         how=how,
         carry_optimizer=stage.optimizer == "carried" and entered is None,
-        teacher=walker.run_of(stage.teacher).path if stage.teacher else None,
+        teacher=_teacher(walker, stage, tokenizer, where),
         until_tokens=plan.total_tokens,
     )
+
+
+def _teacher(walker: _Walker, stage: TrainingStage, tokenizer: Artifact, where: str) -> Path | None:
+    """The model of the stage that teaches. Raises RecipeError where it reads other tokens."""
+    if not stage.teacher:
+        return None
+    folder = walker.run_of(stage.teacher).path
+    if not same_tokenizer(folder, tokenizer.path):
+        what = f"the stage {stage.teacher} has another tokenizer than this one"
+        raise RecipeError(f"{where}.teacher", what, "Change the vocabulary before the stage that teaches.")
+    return folder
 
 
 def _init(walker: _Walker, stage: TrainingStage, entered: Artifact | None) -> Path | None:
@@ -222,7 +233,7 @@ def _plan(
 ) -> TrainPlan:
     """How the stage is trained; its mixture is still that of the recipe."""
     if stage.begin == "continue":
-        return _continued(walker, stage, entered, where)
+        return _continued(walker.plan, stage, where)
     plan = _sized(ground, tokenizer)
     if entered is not None or walker.route.init or len(walker.legs) > 1:
         plan = dataclasses.replace(plan, shape=_shape_of(walker.model if entered is None else entered))
@@ -241,11 +252,10 @@ def _shape_of(model: Artifact) -> ModelShape:
     return models.read(model.path).decoder.shape
 
 
-def _continued(walker: _Walker, stage: TrainingStage, entered: Artifact | None, where: str) -> TrainPlan:
+def _continued(before: TrainPlan | None, stage: TrainingStage, where: str) -> TrainPlan:
     """The plan of the stages before, made longer. Raises RecipeError where it cannot be."""
-    before = walker.plan
     changed = [name for name in ("schedule", "learning_rate") if getattr(stage, name) is not None]
-    if before is None or entered is not None or changed:
+    if before is None or stage.entry or changed:
         told = "there is not" if before is None else "cannot change"
         what = f"goes on under the schedule of the stage before, which {told}"
         raise RecipeError(f"{where}.begin", what, 'Say "rewarm", or leave schedule, learning_rate and entry out.')
@@ -257,7 +267,7 @@ def _continued(walker: _Walker, stage: TrainingStage, entered: Artifact | None, 
         batch_sequences=before.sequences,
         objective=stage.objective or before.objective,
     )
-    for part in range(8):
+    for part in range(9):  # the end among them: the rate may have come down there
         at = seen * part // 8
         if abs(before.schedule.value(before.at(at)) - before.schedule.value(longer.at(at))) > 1e-12:
             what = f"goes on under {before.schedule.name()}, whose past depends on how long training is"
@@ -309,6 +319,25 @@ def _branch(walker: _Walker, number: int, task: RunTask) -> RunTask:
         how="branch",
         until_tokens=None,
     )
+
+
+def check_stages(routes: Sequence[Route], plan: TrainPlan, out: Path) -> None:
+    """Raises RecipeError for what a stage's schedule cannot do, and entries that lack something, before any training.
+
+    Of a route that begins from a given model, whose context is not known yet, going on is looked at when it is there.
+    """
+    for route in routes:
+        schedule, before = plan.schedule, None
+        for number, stage in enumerate(route.stages):
+            continual_entry.check(route, number, out)
+            if stage.begin != "continue":
+                schedule = stage.schedule or plan.schedule
+            if not route.init and stage.begin == "continue":
+                before = _continued(before, stage, f"continual.{route.name}.{stage.name}")
+            elif not route.init:
+                before = dataclasses.replace(plan, tokens=stage.tokens, schedule=schedule)
+            if stage.anneal_tokens:
+                schedule.annealed(stage.anneal_tokens)
 
 
 def check(routes: Sequence[Route], domains: Sequence[str]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from seedbed.core.parameters import Json
 from seedbed.evaluate.audits.ngram_overlap import NgramOverlap
 from seedbed.evaluate.contract import Audit
 from seedbed.pipeline.material import Material
+from seedbed.pipeline.sources import SourceFiles
 from seedbed.pipeline.workplace import Workplace
 from seedbed.tokenize.run import from_kept
 
@@ -41,15 +42,21 @@ def refuse_overlap(place: Workplace, audit: Audit | None, material: Material, te
         _refuse(f"held-out text {domain!r}", found, "the target", mend)
 
 
-def refuse_shared(new: Mapping[str, Artifact], old: Mapping[str, Artifact], where: str) -> None:
-    """Raises SeedbedError where a text stands in a new source and in a replayed one: it would count as both."""
-    for name, documents in old.items():
-        for other, others in new.items():
-            shared, _, row = np.intersect1d(text_hashes(documents.path), text_hashes(others.path), return_indices=True)
+def refuse_shared(new: Mapping[str, SourceFiles], old: Mapping[str, SourceFiles], where: str) -> None:
+    """Raises SeedbedError where a text is read as new and as replayed: it would count as both."""
+    for name, replayed in old.items():
+        for other, files in new.items():
+            read_M = _read(files)
+            shared, _, row = np.intersect1d(
+                text_hashes(replayed.documents)[_read(replayed)],
+                text_hashes(files.documents)[read_M],
+                return_indices=True,
+            )
             if len(shared):
-                ids = others.table(["id"]).column("id").to_pylist()
-                what = f"{len(shared)} texts of {other} stand in {name} too, such as document {ids[int(row.min())]}"
-                raise SeedbedError(where, what, "Take them out of one of the two: replay is of text that is not new.")
+                ids = Artifact(files.documents).table(["id"]).column("id").to_pylist()
+                at = int(np.flatnonzero(read_M)[row.min()])
+                what = f"{len(shared)} texts of {other} stand in {name} too, such as document {ids[at]}"
+                raise SeedbedError(where, what, "Curate both together, which drops repeats; or forget them in one.")
 
 
 @lru_cache(maxsize=64)
@@ -59,7 +66,14 @@ def text_hashes(documents: Path) -> npt.NDArray[np.bytes_]:
     for shard in Artifact(documents).shards():
         for rows in arrow.row_groups(shard, ["text"]):
             found += [hash_bytes((text or "").encode()) for text in arrow.strings(rows, "text")]
-    return np.array([key[:16] for key in found], dtype="S16") if found else np.zeros(0, "S16")
+    return np.array(found, dtype="S16") if found else np.zeros(0, "S16")
+
+
+def _read(files: SourceFiles) -> npt.NDArray[np.bool_]:
+    """Which documents of a source are read at all."""
+    if files.weights is None:
+        return np.ones(Artifact(files.documents).rows, np.bool_)
+    return np.asarray(arrow.numpy(Artifact(files.weights).table(["copies"]), "copies") > 0)
 
 
 def findings(

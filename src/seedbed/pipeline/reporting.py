@@ -76,7 +76,7 @@ def _collect(out: Path, recipe: Recipe) -> ReportData:
     index = workplace.read_index(out)
     if "curate" not in index:  # trained on what was curated elsewhere
         trained, record = reporting_training.training(out), _provenance(out, recipe, index)
-        inputs = tuple(source.curated for source in recipe.sources.values())
+        inputs = tuple(name for source in recipe.sources.values() for name in (source.curated, *source.inputs) if name)
         routes = reporting_continual.continual(out)
         return ReportData(recipe.name, recipe.about, inputs, training=trained, continual=routes, provenance=record)
     curated = workplace.curated_at(out)

@@ -6,14 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-import numpy.typing as npt
-
-from seedbed.core import arrow
-from seedbed.core.artifact import Artifact
 from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.core.parameters import Json
-from seedbed.pipeline import models, train_note, workplace
+from seedbed.pipeline import leaks, models, train_note, workplace
 from seedbed.pipeline.sources import SourceFiles
 from seedbed.pipeline.train_request import Asked
 from seedbed.train.plan import Phase
@@ -34,7 +29,8 @@ def check_origin(asked: Asked) -> None:
         raise RecipeError("--from-annealed", "no run is gone on from", "Add --rewarm, --branch or --continue.")
     own = workplace.local(asked.out) / models.CHECKPOINTS
     if parent is not None and not any(own.glob("step-*")):
-        Origin(from_annealed=asked.from_annealed).parent(workplace.local(parent))
+        goes_on = asked.continue_from is not None  # with the annealing of its own plan, too
+        Origin(from_annealed=asked.from_annealed or goes_on).parent(workplace.local(parent))
 
 
 def check_stage(asked: Asked, mixture: Sequence[Phase], sources: Mapping[str, SourceFiles]) -> None:
@@ -54,7 +50,8 @@ def check_stage(asked: Asked, mixture: Sequence[Phase], sources: Mapping[str, So
     if before:
         _check_places(run, before, asked.seed, sources)
         replayed = sources.keys() & cast("dict[str, Json]", before["sources"]).keys()
-        _check_apart(sources, sorted(replayed), sorted(sources.keys() - replayed))
+        new = {name: files for name, files in sources.items() if name not in replayed}
+        leaks.refuse_shared(new, {name: sources[name] for name in sorted(replayed)}, f"sources.{', '.join(new)}")
 
 
 def _check_places(run: Path, before: Mapping[str, Json], seed: int, sources: Mapping[str, SourceFiles]) -> None:
@@ -81,26 +78,3 @@ def _check_places(run: Path, before: Mapping[str, Json], seed: int, sources: Map
 
 def _text(fingerprints: Mapping[str, Json]) -> tuple[Json, Json]:
     return fingerprints["documents"], fingerprints.get("weights")
-
-
-def _check_apart(sources: Mapping[str, SourceFiles], replayed: Sequence[str], new: Sequence[str]) -> None:
-    """Raises SeedbedError where a document, by its id, is both replayed and new; copies with ids of their own are for
-    curation to find."""
-    for old in replayed:
-        id_N16 = _ids(sources[old])
-        for name in new:
-            id_M16 = _ids(sources[name])
-            shared = id_M16[arrow.ids_in(id_M16, id_N16)]
-            if len(shared):
-                named = f"such as {shared[0].tobytes().hex()}"
-                what = f"{len(shared)} of its {len(id_M16)} documents are also in {old}, {named}"
-                mend = f"Curate both texts together, which drops repeats, or `seedbed forget` them in {name}."
-                raise SeedbedError(f"sources.{name}", what, mend)
-
-
-def _ids(files: SourceFiles) -> npt.NDArray[np.uint8]:
-    """Of the documents that are read at all."""
-    if files.weights is None:
-        return arrow.ids(files.pool.index())
-    weights = Artifact(files.weights).table(["id", "copies"])
-    return arrow.ids(weights)[arrow.numpy(weights, "copies") > 0]

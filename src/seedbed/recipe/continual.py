@@ -6,6 +6,7 @@ A route is a list of stages. What two routes have in common at their beginning i
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -16,6 +17,11 @@ from seedbed.core.errors import RecipeError, did_you_mean
 from seedbed.model.transforming import Transform
 from seedbed.select.mixing import Mixer
 from seedbed.train.contract import Objective, Schedule
+
+_NAME = re.compile(r"\w[\w .,+=%()-]*")
+_LONGEST_NAME = 100
+_TAKEN = ("initial", "given")
+"""What the model before the first stage is called."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +59,7 @@ class TrainingStage:
     """One stage of training: what is read, for how long, at which rate, and from where it begins.
 
     Args:
-        name: of the stage; also says which stage an arm of the report is at.
+        name: of the stage, in the report and in folders' names: letters, digits, spaces and . , + - = % ( ).
         tokens: trained on in this stage, replay included.
         sources: source -> weight among what is new; divided by their sum.
         replay: source -> share of the stage's tokens, in tokens; what is new gets the rest. Replayed sources go on
@@ -62,9 +68,9 @@ class TrainingStage:
         max_epochs: no source is read more often in this stage; a stage that would is refused.
         begin: "scratch" from an initial model; "rewarm" from the model of the stage before, with a schedule that begins
             anew; "continue" under the same schedule, which must not have known its end.
-        optimizer: of "rewarm": the moments of the stage before, or fresh ones. A transform that changes sizes makes
-            them fresh.
-        schedule, learning_rate, objective: of this stage; None takes those of the section `train`.
+        optimizer: of "rewarm": the moments of the stage before, or fresh ones. They are fresh behind any transform.
+        schedule, learning_rate, objective: of this stage; None takes those of the section `train`, and where it goes on
+            ("continue") those of the stage before.
         curriculum: the order in which the new sources are read.
         entry: what the model goes through first.
         teacher: a stage before this one in the same route, for objectives that ask for a teacher.
@@ -94,6 +100,9 @@ class TrainingStage:
         """Raises RecipeError for shares that are none, and for text that is both new and replayed."""
         where = f"continual.{self.name}"
         parameters.check(self, where)
+        _check_name(self.name)
+        if self.begin == "continue" and self.optimizer == "fresh":
+            raise RecipeError(f"{where}.optimizer", "a stage that goes on keeps its moments", 'Say "rewarm".')
         if not self.sources or min(self.sources.values()) < 0 or sum(self.sources.values()) <= 0:
             raise RecipeError(f"{where}.sources", "names no text", "Give at least one source a weight above 0.")
         if sum(self.replay.values()) >= 1:
@@ -107,7 +116,10 @@ class TrainingStage:
         """The same, so many times as long."""
         tokens, anneal = round(self.tokens * scale), round(self.anneal_tokens * scale)
         return dataclasses.replace(
-            self, tokens=max(1, tokens), anneal_tokens=anneal, schedule=_scaled(self.schedule, scale)
+            self,
+            tokens=max(1, tokens),
+            anneal_tokens=anneal,
+            schedule=None if self.schedule is None else scaled_schedule(self.schedule, scale),
         )
 
     def shares(self) -> dict[str, float]:
@@ -116,10 +128,17 @@ class TrainingStage:
         return {**{name: left * weight / total for name, weight in self.sources.items()}, **self.replay}
 
 
-def _scaled(schedule: Schedule | None, scale: float) -> Schedule | None:
+def _check_name(name: str) -> None:
+    """Raises RecipeError for a name that could be none of a folder, or that is taken."""
+    if not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST_NAME:
+        mend = f"Use letters, digits, spaces and . , + - = % ( ), at most {_LONGEST_NAME} bytes."
+        raise RecipeError("continual.stages", f"{name[:40]!r} is no name of a stage", mend)
+    if name in _TAKEN:
+        raise RecipeError("continual.stages", f"{name!r} is what the model before the first stage is called", "Rename.")
+
+
+def scaled_schedule(schedule: Schedule, scale: float) -> Schedule:
     """A schedule whose lengths in tokens are so many times as long."""
-    if schedule is None:
-        return None
     lengths = {
         field.name: round(length * scale)
         for field in dataclasses.fields(schedule)
@@ -198,8 +217,8 @@ class ContinualPlan:
         baseline: the route that the others are compared with.
         seeds: how often each is trained; the seed sets initial weights and order, the same for every route.
         ratio: a replay ratio to be found first, or none.
-        scale: times the tokens of every stage, and of every length that its schedule gives in tokens, to try a recipe
-            out.
+        scale: times the tokens of every stage and of the ratio's runs, and of every length that a schedule gives in
+            tokens, to try a recipe out.
     """
 
     routes: tuple[Route, ...]
@@ -217,11 +236,15 @@ class ContinualPlan:
         if len(set(names)) < len(names):
             raise RecipeError("continual.routes", "two routes have one name", "Give each its own.")
 
-    def scaled_routes(self) -> tuple[Route, ...]:
-        """The routes as they are trained."""
+    def scaled(self) -> ContinualPlan:
+        """The plan as it is trained, of scale 1."""
         if self.scale == 1:
-            return self.routes
-        return tuple(
+            return self
+        routes = tuple(
             dataclasses.replace(route, stages=tuple(stage.scaled(self.scale) for stage in route.stages))
             for route in self.routes
         )
+        ratio = self.ratio
+        if ratio is not None:
+            ratio = dataclasses.replace(ratio, tokens=max(1, round(ratio.tokens * self.scale)))
+        return dataclasses.replace(self, routes=routes, ratio=ratio, scale=1.0)

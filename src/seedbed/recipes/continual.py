@@ -48,7 +48,9 @@ def routes() -> tuple[Route, ...]:
     )
     return (
         Route("union", (both,), tokenizer=("old",)),
-        Route("low rate", (old, dataclasses.replace(new, name="new low", schedule=Cosine(floor=1.0), learning_rate=4e-4))),
+        Route(
+            "low rate", (old, dataclasses.replace(new, name="new low", schedule=Cosine(floor=1.0), learning_rate=4e-4))
+        ),
         Route("re-warm", (old, new)),
         Route("re-warm, replay 5 %", (old, dataclasses.replace(new, replay={"old": 0.05}))),
         Route("re-warm, replay 25 %", (old, dataclasses.replace(new, replay={"old": 0.25}))),

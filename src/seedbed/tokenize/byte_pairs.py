@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from seedbed.text.bpe import memory, pieces
 from seedbed.text.bpe.encode import Vocabulary, encode
+from seedbed.text.bpe.letters import byte_letters, merges_of
 from seedbed.text.bpe.merges import pair_table
 from seedbed.text.bpe.wholes import Wholes, out_of_reach, whole_table
 from seedbed.text.kernel import Bytes, Hashes, Ints
@@ -126,17 +127,3 @@ def _kinds_of(codes: Sequence[int]) -> npt.NDArray[np.uint8]:
             is_kind[start:end] = False
         kinds[is_kind] = kind
     return kinds
-
-
-def merges_of(model: dict[str, Any]) -> list[tuple[str, str]]:
-    """The pairs in order; older files write a pair as one text."""
-    given = cast("list[list[str] | str]", model["merges"])
-    pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in given]
-    return [(first, second) for first, second in pairs]
-
-
-def byte_letters() -> dict[str, int]:
-    """The letter that stands for each byte in a byte-level vocabulary: itself where it can be seen, or from U+0100."""
-    seen = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    hidden = [byte for byte in range(256) if byte not in seen]
-    return {chr(byte): byte for byte in seen} | {chr(256 + i): byte for i, byte in enumerate(hidden)}

@@ -52,8 +52,8 @@ class Encoder:
 
     @cached_property
     def vocab_size(self) -> int:
-        """Entries of the vocabulary, special tokens included."""
-        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+        """Rows that a model needs: one more than the largest id, special tokens included."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
 
     @cached_property
     def end_id(self) -> int:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from seedbed.core.errors import RecipeError, SeedbedError
+from seedbed.model.auxiliary import share_of_step
 from seedbed.model.counts import forward_flops, training_flops
 from seedbed.model.runtime import Runtime
 from seedbed.model.tensors import from_numpy
@@ -98,7 +99,8 @@ class Stepper:
         weight_BT = self._weights(batch, pieces, first, arrays.job.at)
         summed = torch.zeros((), device=self._device)
         for piece in pieces:
-            with distributed.quiet(self.losses, last=piece is pieces[-1]):
+            share = len(batch.inputs_BT[piece]) / len(batch.inputs_BT)
+            with distributed.quiet(self.losses, last=piece is pieces[-1]), share_of_step(share):
                 loss_BT = self._losses(rows_of(batch, piece)) if first is None else first
                 torch.autograd.backward((loss_BT * weight_BT[piece]).sum() / total)
             summed += (loss_BT.detach() * batch.weight_BT[piece]).sum()

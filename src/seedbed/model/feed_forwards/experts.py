@@ -30,8 +30,8 @@ from torch import Tensor, nn
 from seedbed.core.errors import RecipeError
 from seedbed.model.auxiliary import attached
 from seedbed.model.contract import FeedForward
-from seedbed.model.kernels.passes import gated_silu
-from seedbed.model.layers import Projection, project
+from seedbed.model.gated import GatedFeedForward, gated_width
+from seedbed.model.layers import Projection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Experts(FeedForward):
 
     def default_width(self, width: int) -> int:
         """Of each expert: 8/3 of the model's, rounded to a multiple of 16."""
-        return max(16, round(width * 8 / 3 / 16) * 16)
+        return gated_width(width)
 
     def build(self, width: int, inner: int, bias: bool) -> nn.Module:
         """A router, and three matrices an expert."""
@@ -96,7 +96,7 @@ class ExpertsLayer(nn.Module):
         super().__init__()
         self.method = method
         self.router = Projection(width, method.experts)
-        self.experts = nn.ModuleList(Expert(width, inner, bias) for _ in range(method.experts))
+        self.experts = nn.ModuleList(GatedFeedForward(width, inner, bias) for _ in range(method.experts))
 
     def forward(self, x_BTC: Tensor) -> Tensor:
         """y_BTC."""
@@ -115,20 +115,6 @@ class ExpertsLayer(nn.Module):
         if not score_NE.requires_grad or not (balance or z):
             return y_BTC
         return attached(y_BTC, balance * balance_loss(score_NE, size_E) + z * z_loss(score_NE))
-
-
-class Expert(nn.Module):
-    """down(silu(gate(x)) * up(x))."""
-
-    def __init__(self, width: int, inner: int, bias: bool) -> None:
-        super().__init__()
-        self.gate_proj = Projection(width, inner, bias)
-        self.up_proj = Projection(width, inner, bias)
-        self.down_proj = Projection(inner, width, bias)
-
-    def forward(self, x_MC: Tensor) -> Tensor:
-        """y_MC."""
-        return cast(Tensor, self.down_proj(gated_silu(project(x_MC, self.gate_proj, self.up_proj))))
 
 
 def routing(score_NE: Tensor, k: int) -> Routing:

@@ -14,13 +14,11 @@ Errors    NaN gives NaN.
 from __future__ import annotations
 
 import dataclasses
-from typing import cast
 
-from torch import Tensor, nn
+from torch import nn
 
 from seedbed.model.contract import FeedForward
-from seedbed.model.kernels.passes import gated_silu
-from seedbed.model.layers import Projection, project
+from seedbed.model.gated import GatedFeedForward, gated_width
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +27,7 @@ class SwiGLU(FeedForward):
 
     def default_width(self, width: int) -> int:
         """8/3 of the model's, rounded to a multiple of 16."""
-        return max(16, round(width * 8 / 3 / 16) * 16)
+        return gated_width(width)
 
     def build(self, width: int, inner: int, bias: bool) -> nn.Module:
         """Three matrices."""
@@ -42,17 +40,3 @@ class SwiGLU(FeedForward):
     def multiply_adds(self, width: int, inner: int) -> float:
         """Three products."""
         return 3 * width * inner
-
-
-class GatedFeedForward(nn.Module):
-    """down(silu(gate(x)) * up(x))."""
-
-    def __init__(self, width: int, inner: int, bias: bool) -> None:
-        super().__init__()
-        self.gate_proj = Projection(width, inner, bias)
-        self.up_proj = Projection(width, inner, bias)
-        self.down_proj = Projection(inner, width, bias)
-
-    def forward(self, x_BTC: Tensor) -> Tensor:
-        """y_BTC."""
-        return cast(Tensor, self.down_proj(gated_silu(project(x_BTC, self.gate_proj, self.up_proj))))

@@ -37,12 +37,6 @@ if TYPE_CHECKING:
     from seedbed.model.shape import ModelShape
 
 
-def _subtoken_mean() -> Initializer:
-    from seedbed.model.initializers.subtoken_mean import SubtokenMean
-
-    return SubtokenMean()
-
-
 @dataclasses.dataclass(frozen=True)
 class ExpandVocabulary(Transform):
     """See the module's docstring.
@@ -51,7 +45,8 @@ class ExpandVocabulary(Transform):
         tokens: how many enter at most.
         min_frequency: pairs that occur less often are left alone.
         max_bytes: of the texts that merges are learned from, from their beginning.
-        initializer: the new rows.
+        initializer: the new rows. Training that enters through a transform begins with fresh moments for all rows, so
+            the first steps of new ones are not taken at the step count of old ones.
     """
 
     needs_texts: ClassVar[bool] = True
@@ -60,7 +55,7 @@ class ExpandVocabulary(Transform):
     tokens: Annotated[int, Ge(1), Le(1 << 20)] = 1000
     min_frequency: Annotated[int, Ge(1)] = 2
     max_bytes: Annotated[int, Ge(1)] = 200_000_000
-    initializer: Initializer = dataclasses.field(default_factory=_subtoken_mean)
+    initializer: Initializer = dataclasses.field(default_factory=vocabulary.usual_rows)
 
     def promise(self, shape: ModelShape) -> Promise:
         """Greedy decoding stays where every new row lies between old ones."""
