@@ -19,9 +19,22 @@ from seedbed.curate.readers.jsonl import Jsonl
 from seedbed.evaluate.audits.ngram_overlap import NgramOverlap
 from seedbed.evaluate.tasks.bits_per_byte import BitsPerByte
 from seedbed.model.shape import ModelShape
-from seedbed.pipeline import continual
+from seedbed.model.transforms.bert2bert import Bert2BERT
+from seedbed.model.transforms.expand_vocabulary import ExpandVocabulary
+from seedbed.model.transforms.task_vectors import TaskVectors
+from seedbed.model.transforms.trim_vocabulary import TrimVocabulary
+from seedbed.pipeline import continual, continual_stages
+from seedbed.pipeline.continual_entry import Entering
 from seedbed.recipe import EvaluatePlan, Recipe, SourcePlan
-from seedbed.recipe.continual import ContinualPlan, Curriculum, Route, TrainingStage
+from seedbed.recipe.continual import (
+    ContinualPlan,
+    Curriculum,
+    Entry,
+    RatioPlan,
+    Route,
+    TrainingStage,
+    scaled_schedule,
+)
 from seedbed.select.mixers.temperature import Temperature
 from seedbed.tokenize.tokenizers.byte_bpe import ByteBpe
 from seedbed.train.objectives.causal_lm import CausalLM
@@ -30,6 +43,7 @@ from seedbed.train.optimizers.adamw import AdamW
 from seedbed.train.plan import Checkpoints, TrainPlan
 from seedbed.train.schedules.cosine import Cosine
 from seedbed.train.schedules.infinite import Infinite
+from seedbed.train.schedules.warmup_stable_decay import WarmupStableDecay
 from tests.conftest import sample_texts
 
 STEP = 2 * 32
@@ -246,3 +260,111 @@ def test_too_many_epochs_are_refused(tmp_path: Path) -> None:
     route = Route("greedy", (OLD, dataclasses.replace(NEW, max_epochs=0.01)))
     with pytest.raises(RecipeError, match=r"would read new .* times over"):
         pipeline.run(recipe(tmp_path, route), tmp_path / "out", workers=1)
+
+
+def test_what_a_stages_model_goes_through_first(tmp_path: Path) -> None:
+    """Transforms on entry, one of them with the models of stages before; the vocabulary and sizes of later stages."""
+    wider = Entry(Bert2BERT(kind="fpi", width=2.0, depth=1.0))
+    more = Entry(ExpandVocabulary(tokens=8), texts=("new",))
+    grown = dataclasses.replace(NEW, name="grown", replay={"old": 0.25}, entry=(more, wider))
+    again = dataclasses.replace(NEW, name="again", entry=(Entry(TaskVectors(scale=0.5), models={"tuned": "grown"}),))
+    pipeline.run(recipe(tmp_path, Route("all", (OLD, grown, again))), tmp_path / "out", workers=1)
+    shapes = [run_of(tmp_path / "out", name)["identity"]["plan"]["shape"] for name in ("old", "grown", "again")]
+    assert [shape["vocab_size"] for shape in shapes] == [300, 308, 308]
+    assert [shape["d_model"] for shape in shapes] == [16, 32, 32]
+    [folder] = (tmp_path / "out" / "artifacts").glob("model-entry-grown-*")
+    told = json.loads((folder / "movement.json").read_text())
+    assert [one["movement"]["promise"] for one in told] == ["greedy", "exact"]
+    assert "after" not in run_of(tmp_path / "out", "grown")["parents"], "places count tokens of another tokenizer"
+    assert run_of(tmp_path / "out", "again")["parents"]["after"] == run_of(tmp_path / "out", "grown")["fingerprint"]
+
+
+def test_the_key_of_an_entry_tells_its_models_apart(tmp_path: Path) -> None:
+    """Two transforms of one role: another model for the first is another artifact."""
+    folders: list[Path] = []
+    for name in "abcd":
+        folders.append(tmp_path / name)
+        folders[-1].mkdir()
+        (folders[-1] / "manifest.json").write_text(json.dumps({"fingerprint": name}))
+    entry = Entry(TaskVectors(), models={"tuned": "x"})
+
+    def request(first: Path, probes: Path) -> str:
+        roles = ({"tuned": first}, {"tuned": folders[2]})
+        entering = Entering("new", (entry, entry), folders[3], {}, (probes,), roles, 0, tmp_path)
+        return entering.request.fingerprint
+
+    keys = {request(folders[0], folders[3]), request(folders[1], folders[3]), request(folders[0], folders[1])}
+    assert len(keys) == 3
+
+
+def test_a_teacher_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
+    """One of more tokens would answer, in rows of other tokens."""
+    more = dataclasses.replace(NEW, name="more", entry=(Entry(ExpandVocabulary(tokens=8), texts=("new",)),))
+    less = Entry(TrimVocabulary(min_count=100_000), texts=("new",))
+    pupil = dataclasses.replace(NEW, name="pupil", objective=SelfDistillation(), teacher="more", entry=(less,))
+    with pytest.raises(RecipeError, match="the stage more has another tokenizer"):
+        pipeline.run(recipe(tmp_path, Route("wrong", (OLD, more, pupil))), tmp_path / "out", workers=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([{"anneal_tokens": STEP}, {}], "cannot be annealed from anywhere"),
+        ([{}, {"begin": "continue"}], "cosine, whose past depends"),
+        (
+            [{"schedule": WarmupStableDecay(warmup_tokens=0, decay_fraction=0.1)}, {"begin": "continue"}],
+            "warmup_stable_decay, whose past depends",
+        ),
+        ([{}, {"entry": (Entry(TaskVectors()),)}], "asks for a model as 'tuned'"),
+        ([{}, {"entry": (Entry(TaskVectors(), models={"tuned": "nowhere"}),)}], "nowhere: there is no such folder"),
+        ([{}, {"entry": (Entry(Bert2BERT(), models={"x": "old"}),)}], "takes no other model"),
+        ([{}, {"entry": (Entry(ExpandVocabulary()),)}], "reads text"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_trained(
+    changes: list[dict[str, Any]], said: str, tmp_path: Path
+) -> None:
+    stages = [dataclasses.replace(stage, **change) for stage, change in zip((OLD, NEW), changes, strict=True)]
+    made = recipe(tmp_path, Route("wrong", tuple(stages)))
+    assert made.train is not None
+    with pytest.raises(SeedbedError, match=said):
+        continual_stages.check_stages([Route("wrong", tuple(stages))], made.train, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "../../evil", "a/b", ".hidden", "n" * 101, "initial", "given", "a\nb"])
+def test_names_that_folders_and_tables_cannot_have(name: str) -> None:
+    with pytest.raises(RecipeError, match=r"is no name of a stage|is what the model before"):
+        dataclasses.replace(NEW, name=name)
+
+
+def test_a_stage_that_goes_on_has_no_fresh_moments() -> None:
+    with pytest.raises(RecipeError, match="keeps its moments"):
+        dataclasses.replace(NEW, begin="continue", optimizer="fresh")
+
+
+def test_scale_holds_for_all_lengths(tmp_path: Path) -> None:
+    """Of stages, of their schedules, of the schedule that stages take that have none, and of the ratio's runs."""
+    long = Infinite(warmup_tokens=200 * STEP, cooldown_tokens=400 * STEP)
+    stage = dataclasses.replace(OLD, tokens=1200 * STEP, schedule=long, anneal_tokens=300 * STEP)
+    asked = RatioPlan("r", "old", "new", "old", tokens=1000)
+    plan = ContinualPlan((Route("r", (stage,)),), "r", ratio=asked, scale=0.01).scaled()
+    [made] = plan.routes[0].stages
+    assert (made.tokens, made.anneal_tokens, made.schedule) == (12 * STEP, 3 * STEP, scaled_schedule(long, 0.01))
+    assert plan.ratio is not None
+    assert (plan.ratio.tokens, plan.scale, plan.scaled()) == (10, 1.0, plan)
+    tiny = recipe(tmp_path, Route("r", (dataclasses.replace(OLD, tokens=1200 * STEP),)))
+    assert tiny.train is not None
+    assert tiny.continual is not None
+    train = dataclasses.replace(tiny.train, schedule=long)
+    scaled = dataclasses.replace(tiny, train=train, continual=dataclasses.replace(tiny.continual, scale=0.01))
+    pipeline.run(scaled, tmp_path / "out", workers=1)
+    schedule = run_of(tmp_path / "out", "old")["identity"]["plan"]["schedule"]["train.schedules.infinite"]
+    assert (schedule["warmup_tokens"], schedule["cooldown_tokens"]) == (2 * STEP, 4 * STEP)
+
+
+def test_an_update_of_a_given_model_costs_all_its_stages(done: Path, tmp_path: Path) -> None:
+    [given] = (done / "artifacts").glob("run-old-*-seed0-*")
+    route = Route("given", (NEW, dataclasses.replace(NEW, name="then")), init=str(given))
+    pipeline.run(recipe(tmp_path, route), tmp_path / "out", workers=1)
+    rows = {row["measure"]: row for row in rows_of(tmp_path / "out" / continual.FORGETTING) if not row["domain"]}
+    assert float(rows["update_tokens"]["value"]) == float(rows["tokens"]["value"]) == 16 * STEP

@@ -70,16 +70,22 @@ def main() -> None:
     ask.add_argument("--old-tokens", type=int, default=1_200_000)
     ask.add_argument("--new-tokens", type=int, default=600_000)
     ask.add_argument("--workers", type=int, default=2)
+    ask.add_argument("--only", action="append", help="a route beside the first, by name; may be repeated")
+    ask.add_argument("--name", help="of the tables, instead of the shift")
     given = ask.parse_args()
     out = given.out or Path(f"runs/continual-{given.shift}")
     texts(given.corpus, given.shift, out / "texts")
     recipe = recipe_of(given.shift, out / "texts", given.old_tokens, given.new_tokens, given.seeds)
+    if given.only and recipe.continual is not None:
+        first, *others = recipe.continual.routes
+        kept = (first, *(route for route in others if route.name in given.only))
+        recipe = dataclasses.replace(recipe, continual=dataclasses.replace(recipe.continual, routes=kept))
+    name = given.name or given.shift
     pipeline.run(recipe, out, workers=given.workers)
     given.results.mkdir(parents=True, exist_ok=True)
-    for name in ("", "_forgetting"):
-        source = out / ("forgetting.csv" if name else "continual.csv")
-        shutil.copyfile(source, given.results / f"continual_{given.shift}{name}.csv")
-    curves(out / "curves.csv", given.results / f"continual_{given.shift}_curves.csv")
+    shutil.copyfile(out / "continual.csv", given.results / f"continual_{name}.csv")
+    shutil.copyfile(out / "forgetting.csv", given.results / f"continual_{name}_forgetting.csv")
+    curves(out / "curves.csv", given.results / f"continual_{name}_curves.csv")
 
 
 def texts(corpus: Path, shift: str, out: Path) -> None:
