@@ -11,8 +11,9 @@ import pytest
 
 from seedbed import pipeline
 from seedbed.core.errors import RecipeError
-from seedbed.pipeline.ratio import Run, best, fit
+from seedbed.pipeline.ratio import Run, best, fit, variant
 from seedbed.recipe.continual import ContinualPlan, RatioPlan, Route
+from seedbed.train.schedules.infinite import Infinite
 from tests.pipeline.test_continual import NEW, OLD, STEP, recipe, rows_of
 
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
@@ -51,6 +52,14 @@ def test_a_bound_that_no_share_keeps_gives_the_largest() -> None:
 @pytest.fixture(scope="module")
 def route() -> Route:
     return Route("update", (OLD, dataclasses.replace(NEW, replay={"old": 0.1})))
+
+
+def test_the_schedule_of_a_trial_is_as_short_as_the_trial(route: Route) -> None:
+    long = Infinite(warmup_tokens=4 * STEP, cooldown_tokens=8 * STEP)
+    made = variant(route, route.stages[1], {"old": 0.2}, 2 * STEP, long).stages[1]
+    assert (made.tokens, made.replay) == (2 * STEP, {"old": 0.2})
+    assert made.schedule == Infinite(warmup_tokens=STEP, cooldown_tokens=2 * STEP)
+    assert variant(route, route.stages[1], {"old": 0.2}, NEW.tokens, long).stages[1].schedule is None
 
 
 def test_a_whole_run_leaves_the_trials_the_law_and_the_check(tmp_path: Path, route: Route) -> None:

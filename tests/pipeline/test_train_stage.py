@@ -17,6 +17,7 @@ from seedbed.recipe import Recipe, SourcePlan
 from seedbed.tokenize.tokenizers.byte_bpe import ByteBpe
 from seedbed.train.optimizers.adamw import AdamW
 from seedbed.train.plan import Phase
+from seedbed.train.schedules.constant import Constant
 from seedbed.train.schedules.cosine import Cosine
 from tests.pipeline.test_train_folder import BATCH, losses, recipe, steps, write_texts
 
@@ -102,17 +103,22 @@ def test_a_stage_may_begin_with_the_weights_of_a_changed_model(
     assert run.about["done"]["shares"] == rewarmed.about["done"]["shares"]  # type: ignore[index, call-overload]
 
 
-@pytest.mark.parametrize("role", ["rewarm", "branch"])
-def test_an_annealed_checkpoint_is_refused_before_anything_is_made(
-    parent: TrainedRun, fresh: Path, tmp_path: Path, role: str
+def test_an_annealed_checkpoint_is_not_branched_off_by_accident(
+    parent: TrainedRun, fresh: Path, tmp_path: Path
 ) -> None:
-    how: dict[str, Any] = {role: parent.folder}
     with pytest.raises(SeedbedError, match=r"it is annealed.*The newest checkpoint from before it is .*step-00000012"):
-        sb.train(stage(fresh, parent), tmp_path / "run", **how)
+        sb.train(stage(fresh, parent), tmp_path / "run", branch=parent.folder)
     assert not (tmp_path / "run").exists()
-    if role == "rewarm":
-        run = sb.train(stage(fresh, parent), tmp_path / "run", rewarm=parent.folder, from_annealed=True)
-        assert losses(run)[0] < losses(parent)[0] - 0.5
+
+
+def test_an_annealed_checkpoint_is_entered_from_with_a_warm_up(parent: TrainedRun, fresh: Path, tmp_path: Path) -> None:
+    asked = stage(fresh, parent)
+    run = sb.train(asked, tmp_path / "run", rewarm=parent.folder)
+    assert losses(run)[0] < losses(parent)[0] - 0.5
+    assert asked.train is not None
+    cold = dataclasses.replace(asked, train=dataclasses.replace(asked.train, schedule=Constant(warmup_fraction=0)))
+    with pytest.raises(SeedbedError, match="it is annealed"):
+        sb.train(cold, tmp_path / "cold", rewarm=parent.folder)
 
 
 @pytest.mark.parametrize("role", ["rewarm", "branch"])

@@ -274,7 +274,8 @@ def decayed(tmp_path_factory) -> TrainResult:
 def test_a_stage_cannot_begin_from_an_annealed_checkpoint_by_accident(decayed, tmp_path, role):
     root = decayed.folder.parent
     assert [read_snapshot(at).state.annealed for at in sorted(root.iterdir())] == [False] * 3 + [True] * 2
-    run = {"plan": trunk_plan(20), "sources": old(), "seed": 3, "folder": tmp_path}
+    asked = trunk_plan(20) if role == "branch_from" else trunk_plan(20, schedule=Constant(warmup_fraction=0))
+    run = {"plan": asked, "sources": old(), "seed": 3, "folder": tmp_path}
     for named in (root.parent, decayed.folder, root / "step-00000012"):
         with pytest.raises(SeedbedError, match="it is annealed") as caught:
             train(**run, **{role: named})
@@ -288,11 +289,18 @@ def test_a_stage_cannot_begin_from_an_annealed_checkpoint_by_accident(decayed, t
     assert not before.state.annealed
 
 
+def test_a_stage_that_warms_up_may_begin_from_an_annealed_checkpoint(decayed, tmp_path):
+    result = train(trunk_plan(20), old(), seed=3, folder=tmp_path, enter_from=decayed.folder)
+    assert result.finished
+    assert not result.state.annealed
+
+
 def test_where_nothing_else_is_left_the_error_says_so(tmp_path):
     asked = trunk_plan(13, schedule=TRUNK.annealed(4 * BATCH), checkpoints=Checkpoints(every_steps=2, keep_last=1))
     train(asked, old(), seed=3, folder=tmp_path / "a")
+    cold = trunk_plan(20, schedule=Constant(warmup_fraction=0))
     with pytest.raises(SeedbedError, match=r"No earlier checkpoint is left in .*keep_every"):
-        train(trunk_plan(20), old(), seed=3, folder=tmp_path / "b", enter_from=tmp_path / "a")
+        train(cold, old(), seed=3, folder=tmp_path / "b", enter_from=tmp_path / "a")
 
 
 def test_a_run_goes_on_with_its_own_annealing(decayed, tmp_path):

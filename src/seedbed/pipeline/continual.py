@@ -32,7 +32,8 @@ from seedbed.train.plan import TrainPlan
 
 CSV, FORGETTING, CURVES, LEAKS = "continual.csv", "forgetting.csv", "curves.csv", "leaks.csv"
 COLUMNS = ("route", "seed", "stage", "order", "branch", "domain", "bits_per_byte", "tokens", "flops", "seconds")
-"""Of continual.csv: tokens, FLOP and seconds are of the whole route up to this model, what it went through included."""
+"""Of continual.csv: tokens, FLOP and seconds are of the whole route up to this model; FLOP of training alone, seconds
+of what it went through on entry, too."""
 CURVE_COLUMNS = ("route", "seed", "stage", "step", "tokens", "loss_nats_per_token", "learning_rate")
 """Of curves.csv: tokens are of the whole route."""
 LEAK_COLUMNS = ("source", "domain", "documents", "leaked", "suspect")

@@ -24,9 +24,10 @@ from seedbed.pipeline import continual_stages, scoring
 from seedbed.pipeline.continual_data import Ground
 from seedbed.pipeline.continual_stages import Leg
 from seedbed.recipe import EvaluatePlan
-from seedbed.recipe.continual import RatioPlan, Route, TrainingStage
+from seedbed.recipe.continual import RatioPlan, Route, TrainingStage, scaled_schedule
 from seedbed.select.mixers.dcpt_law import DcptFit, fitted
 from seedbed.select.mixing import FloatArray, held_out
+from seedbed.train.contract import Schedule
 
 LENGTHS = (0.25, 0.5, 1.0)
 """Of `tokens`, at which every share is tried."""
@@ -76,8 +77,10 @@ def ratio_into(ground: Ground, plan: RatioPlan, routes: Sequence[Route], texts: 
     """Find the share, check it, and write both files."""
     route, stage, source = _asked(plan, routes, texts)
     evaluation = cast(EvaluatePlan, ground.recipe.evaluate)
+    assert ground.recipe.train is not None
+    schedule = ground.recipe.train.schedule
     changed = {
-        (share, length): _changed(route, stage, {source: share}, round(length * plan.tokens))
+        (share, length): variant(route, stage, {source: share}, round(length * plan.tokens), schedule)
         for share in plan.replay
         for length in LENGTHS
     }
@@ -91,7 +94,7 @@ def ratio_into(ground: Ground, plan: RatioPlan, routes: Sequence[Route], texts: 
     told: dict[str, Json] = {"replay": share, "within_bound": reached, "max_old_increase": plan.max_old_increase, **off}
     if plan.check:
         near = sorted({min(0.95, share * times) for times in NEIGHBOURS})
-        asked = {(each, 1.0): _changed(route, stage, {source: each}, stage.tokens) for each in near}
+        asked = {(each, 1.0): variant(route, stage, {source: each}, stage.tokens, schedule) for each in near}
         checked = _train(ground, plan, asked, "check", texts, evaluation)
         told["check"] = _checked(laws, checked, share, plan)
         runs += checked
@@ -156,10 +159,13 @@ def _asked(plan: RatioPlan, routes: Sequence[Route], texts: dict[str, Artifact])
     return route, stages[plan.stage], next(iter(stages[plan.stage].replay))
 
 
-def _changed(route: Route, stage: TrainingStage, replay: dict[str, float], tokens: int) -> Route:
-    """The route up to a stage, whose replay and length are others."""
+def variant(route: Route, stage: TrainingStage, replay: dict[str, float], tokens: int, schedule: Schedule) -> Route:
+    """The route up to a stage, whose replay and length are others; what its schedule gives in tokens goes with it."""
     at = route.stages.index(stage)
     last = dataclasses.replace(stage, replay=replay, tokens=tokens, anneal_tokens=0)
+    if stage.begin != "continue" and tokens != stage.tokens:
+        own = scaled_schedule(stage.schedule or schedule, tokens / stage.tokens)
+        last = dataclasses.replace(last, schedule=own)
     told = ", ".join(f"{share:g} {name}" for name, share in replay.items())
     return dataclasses.replace(route, name=f"{route.name}, {told}, {tokens}", stages=(*route.stages[:at], last))
 

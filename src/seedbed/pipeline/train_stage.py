@@ -29,8 +29,10 @@ def check_origin(asked: Asked) -> None:
         raise RecipeError("--from-annealed", "no run is gone on from", "Add --rewarm, --branch or --continue.")
     own = workplace.local(asked.out) / models.CHECKPOINTS
     if parent is not None and not any(own.glob("step-*")):
-        goes_on = asked.continue_from is not None  # with the annealing of its own plan, too
-        Origin(from_annealed=asked.from_annealed or goes_on).parent(workplace.local(parent))
+        is_branch = (
+            asked.branch is not None
+        )  # --continue goes on with its own annealing; --rewarm is seen to by the loop
+        Origin(from_annealed=asked.from_annealed).parent(workplace.local(parent), not is_branch)
 
 
 def check_stage(asked: Asked, mixture: Sequence[Phase], sources: Mapping[str, SourceFiles]) -> None:

@@ -19,6 +19,9 @@ from seedbed.train.snapshot import Snapshot, State, newest_snapshot, newest_stat
 
 CHECKPOINTS = "checkpoints"
 
+WARM = 0.5
+"""Of the peak: a schedule that begins below it warms up."""
+
 _NO_EFFECT = ("checkpoints", "micro_batch_sequences", "log_every_steps")
 """Fields that change nothing but what is saved and logged and how sums are rounded: a run goes on when they change."""
 
@@ -38,7 +41,8 @@ class Origin:
             moments, unless `init` is given; and the places in the data. A place counts tokens: it holds for the same
             tokenizer, context and order of reading.
         carry_optimizer: of `enter_from`: False begins with fresh moments.
-        from_annealed: a checkpoint whose rate has come down already may be branched off or entered from.
+        from_annealed: a checkpoint whose rate has come down for good may be branched off; or entered from by a stage
+            that does not warm up (one that does is what re-warming means).
     """
 
     init: Decoder | None = None
@@ -54,10 +58,10 @@ class Origin:
         if len(given) > 1 and given != ["init", "enter_from"]:
             raise SeedbedError("train", f"both {given[0]} and {given[1]} are given", "A run begins from one of them.")
 
-    def parent(self, folder: Path) -> Snapshot:
+    def parent(self, folder: Path, may_be_annealed: bool = False) -> Snapshot:
         """The snapshot named by a folder. Raises SeedbedError where it is annealed and nobody said that it may be."""
         found = _newest_of(folder)
-        if not found.state.annealed or self.from_annealed:
+        if not found.state.annealed or self.from_annealed or may_be_annealed:
             return found
         before = newest_state(found.folder.parent, lambda state: not state.annealed and state.step < found.state.step)
         mend = "A stage begins from before the annealing. "
@@ -85,7 +89,8 @@ def begin(plan: TrainPlan, seed: int, folder: Path, origin: Origin) -> Snapshot:
     if found is None and origin.branch_from is not None:
         return _branched(plan, seed, hashed, origin.parent(origin.branch_from))
     if found is None and origin.enter_from is not None:
-        return _entered(plan, seed, hashed, origin, origin.parent(origin.enter_from))
+        warms_up = plan.schedule.value(plan.at(0)) < WARM
+        return _entered(plan, seed, hashed, origin, origin.parent(origin.enter_from, warms_up))
     if found is None:
         return _fresh(plan, seed, hashed, origin.init)
     if (found.state.plan, found.state.seed) != (hashed, seed):
