@@ -206,12 +206,17 @@ def test_a_killed_run_goes_on_to_the_same_bytes(done: Path, tmp_path: Path) -> N
 
 def test_a_teacher_a_curriculum_and_a_mixer(tmp_path: Path) -> None:
     first = dataclasses.replace(NEW, name="first", curriculum=Curriculum("n_tokens", buckets=3))
-    again = dataclasses.replace(NEW, name="again", objective=SelfDistillation(), teacher="first")
+    again = dataclasses.replace(NEW, name="again", objective=SelfDistillation(), teacher="first", parent="old")
     both = TrainingStage("both", 8 * STEP, {"old": 1.0, "new": 1.0}, mixer=Temperature(temperature=1e6))
     route = Route("all", (OLD, first, again, both))
     pipeline.run(recipe(tmp_path, route), tmp_path / "out", workers=1)
     teacher = run_of(tmp_path / "out", "again")["parents"]["teacher"]
     assert teacher == run_of(tmp_path / "out", "first")["fingerprint"]
+    begun = {name: run_of(tmp_path / "out", name)["parents"]["after"] for name in ("first", "again", "both")}
+    assert begun["again"] == begun["first"] == run_of(tmp_path / "out", "old")["fingerprint"], "where the teacher began"
+    assert begun["both"] == run_of(tmp_path / "out", "again")["fingerprint"]
+    ordered = run_of(tmp_path / "out", "first")["identity"]["plan"]["mixture"][0]["shares"]
+    assert list(ordered) == ["new by n_tokens ascending 3"], "its places are of this order alone"
     shares = run_of(tmp_path / "out", "both")["identity"]["plan"]["mixture"][0]["shares"]
     assert shares["old"] == pytest.approx(0.5, abs=1e-3)
 

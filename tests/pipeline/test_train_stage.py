@@ -12,6 +12,7 @@ import pytest
 
 import seedbed as sb
 from seedbed.core.errors import RecipeError, SeedbedError
+from seedbed.model.transforms.expand_vocabulary import ExpandVocabulary
 from seedbed.pipeline.trained import TrainedRun
 from seedbed.recipe import Recipe, SourcePlan
 from seedbed.tokenize.tokenizers.byte_bpe import ByteBpe
@@ -119,6 +120,13 @@ def test_an_annealed_checkpoint_is_entered_from_with_a_warm_up(parent: TrainedRu
     cold = dataclasses.replace(asked, train=dataclasses.replace(asked.train, schedule=Constant(warmup_fraction=0)))
     with pytest.raises(SeedbedError, match="it is annealed"):
         sb.train(cold, tmp_path / "cold", rewarm=parent.folder)
+
+
+def test_places_of_another_tokenizer_are_not_taken_up(parent: TrainedRun, fresh: Path, tmp_path: Path) -> None:
+    file = write_texts(tmp_path / "more.jsonl", 24, 30)
+    sb.transform(parent.model, ExpandVocabulary(tokens=8), tmp_path / "grown", texts=[str(file)])
+    with pytest.raises(RecipeError, match="whose places in pool count its own tokens"):
+        sb.train(stage(fresh, parent), tmp_path / "run", rewarm=at(parent), init=tmp_path / "grown")
 
 
 @pytest.mark.parametrize("role", ["rewarm", "branch"])

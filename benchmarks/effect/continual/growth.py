@@ -80,7 +80,8 @@ def main() -> None:
                 )
             rows = summary(table)
             write(asked.out / "continual_growth.csv", rows)
-    report(rows, asked.cases)
+    settings = {"tokens": str(asked.tokens), "parent_tokens": str(asked.parent_tokens)}
+    report([row for row in rows if all(row[name] == value for name, value in settings.items())], asked.cases)
 
 
 @dataclasses.dataclass(frozen=True)

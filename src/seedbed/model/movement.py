@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -30,6 +31,7 @@ from seedbed.model.shared_tokens import shared_tokens
 from seedbed.model.tensors import from_numpy
 from seedbed.model.transformer import Decoder
 from seedbed.model.transforming import Checkpoint, Promise
+from seedbed.model.vocabulary import tokenizer_of
 from seedbed.model.windows import rows_of
 
 IntArray = npt.NDArray[np.int64]
@@ -204,10 +206,13 @@ def _pieces(old: Checkpoint, texts: Sequence[str], new_V: IntArray) -> tuple[Int
 
 
 def _encoded(side: Checkpoint, text: str) -> IntArray:
-    from tokenizers import Tokenizer
-
-    tokenizer: Any = Tokenizer.from_str(cast(str, side.tokenizer_json))
+    tokenizer = _tokenizer(cast(str, side.tokenizer_json))
     return np.asarray(tokenizer.encode(text, add_special_tokens=False).ids, np.int64)
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(definition: str) -> Any:
+    return tokenizer_of(definition)
 
 
 def _random(new_V: IntArray, context: int) -> tuple[IntArray, IntArray]:

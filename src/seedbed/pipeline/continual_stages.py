@@ -73,6 +73,11 @@ class _Walker:
         """The stage of that number."""
         return self.route.stages[number]
 
+    def begins_from(self, number: int) -> Artifact:
+        """The model that a stage begins from."""
+        parent = self.stage(number).parent
+        return self.run_of(parent) if parent else self.model
+
     def run_of(self, stage: str) -> Artifact:
         """The model that a stage before this one made."""
         return next(leg.run for leg in self.legs if leg.stage == stage and leg.branch == "stage")
@@ -144,7 +149,9 @@ def _tasks(ground: Ground, walkers: Sequence[_Walker], number: int) -> list[RunT
     entered = continual_entry.enter_all(
         ground.place,
         [
-            continual_entry.Entering.of(ground, walker.stage(number), walker.model, walker.run_of, walker.seed)
+            continual_entry.Entering.of(
+                ground, walker.stage(number), walker.begins_from(number), walker.run_of, walker.seed
+            )
             for walker in walkers
             if walker.stage(number).entry
         ],
@@ -160,7 +167,9 @@ def _tasks(ground: Ground, walkers: Sequence[_Walker], number: int) -> list[RunT
 def _task(ground: Ground, walker: _Walker, number: int, entered: Artifact | None) -> RunTask:
     """One stage of one walker. `entered`: its model after the entry, where there is one."""
     stage, where = walker.stage(number), f"continual.{walker.route.name}.{walker.stage(number).name}"
-    tokenizer = walker.tokenizer if entered is None else tokenizer_of_model(ground, entered, walker.tokenizer)
+    parent = walker.begins_from(number)
+    before = tokenizer_of_model(ground, parent, walker.tokenizer) if stage.parent else walker.tokenizer
+    tokenizer = before if entered is None else tokenizer_of_model(ground, entered, before)
     sources = {name: ground.files(name, tokenizer, stage.curriculum) for name in stage.sources}
     sources |= {name: ground.files(name, tokenizer) for name in stage.replay}
     if stage.replay:
@@ -169,25 +178,36 @@ def _task(ground: Ground, walker: _Walker, number: int, entered: Artifact | None
     sizes = {name: epoch_tokens(files) for name, files in sources.items()}
     shares = _shares(stage, sizes, walker.seed)
     _check_epochs(stage, shares, sizes, where)
-    plan = _plan(ground, walker, stage, tokenizer, entered, where)
-    plan = dataclasses.replace(plan, mixture=(Phase(shares),))
+    plan = _plan(ground, walker, number, tokenizer, entered, where)
+    named = _named(stage, sources)
+    plan = dataclasses.replace(plan, mixture=(Phase({named[name]: share for name, share in shares.items()}),))
     how = "branch" if stage.begin == "continue" else "rewarm"
-    lineage = fingerprint({"before": walker.lineage, "stage": encode(stage), "seed": walker.seed})
-    first = number == 0
+    trained = dataclasses.replace(stage, anneal_tokens=0, teaches="", max_epochs=None)  # what shapes the model
+    lineage = fingerprint({"before": walker.lineage, "stage": encode(trained), "seed": walker.seed})
+    is_first = number == 0
     return RunTask(
         label=f"{stage.name}-{lineage[:8]}-seed{walker.seed}",
         plan=plan,
         seed=walker.seed,
-        sources={name: sources[name] for name in sorted(sources)},
+        sources={named[name]: sources[name] for name in sorted(sources)},
         tokenizer=tokenizer.path,
         root=ground.place.out,
         init=_init(walker, stage, entered),
-        after=None if first or (entered is not None and tokenizer is not walker.tokenizer) else walker.model.path,
+        after=None if is_first or tokenizer is not before else parent.path,  # places count tokens of one tokenizer
         how=how,
         carry_optimizer=stage.optimizer == "carried" and entered is None,
         teacher=_teacher(walker, stage, tokenizer, where),
         until_tokens=plan.total_tokens,
     )
+
+
+def _named(stage: TrainingStage, sources: Mapping[str, object]) -> dict[str, str]:
+    """Source -> its name in the run. Under a curriculum it has another: a place in one order is none in another."""
+    if stage.curriculum is None:
+        return {name: name for name in sources}
+    order = f"{stage.curriculum.signal} {'descending' if stage.curriculum.descending else 'ascending'}"
+    told = f"{order} {stage.curriculum.buckets}"
+    return {name: f"{name} by {told}" if name in stage.sources else name for name in sources}
 
 
 def _teacher(walker: _Walker, stage: TrainingStage, tokenizer: Artifact, where: str) -> Path | None:
@@ -229,14 +249,15 @@ def _check_epochs(stage: TrainingStage, shares: Mapping[str, float], sizes: Mapp
 
 
 def _plan(
-    ground: Ground, walker: _Walker, stage: TrainingStage, tokenizer: Artifact, entered: Artifact | None, where: str
+    ground: Ground, walker: _Walker, number: int, tokenizer: Artifact, entered: Artifact | None, where: str
 ) -> TrainPlan:
     """How the stage is trained; its mixture is still that of the recipe."""
+    stage = walker.stage(number)
     if stage.begin == "continue":
         return _continued(walker.plan, stage, where)
     plan = _sized(ground, tokenizer)
     if entered is not None or walker.route.init or len(walker.legs) > 1:
-        plan = dataclasses.replace(plan, shape=_shape_of(walker.model if entered is None else entered))
+        plan = dataclasses.replace(plan, shape=_shape_of(walker.begins_from(number) if entered is None else entered))
     return dataclasses.replace(
         plan,
         tokens=stage.tokens,

@@ -149,6 +149,9 @@ def _asked(plan: RatioPlan, routes: Sequence[Route], texts: dict[str, Artifact])
         raise RecipeError(
             "continual.ratio.stage", f"no stage is called {plan.stage!r}", did_you_mean(plan.stage, stages)
         )
+    if stages[plan.stage].entry:
+        what = f"the stage {plan.stage} transforms its model first, and losses per token are compared"
+        raise RecipeError("continual.ratio.stage", what, "Put the transform into a stage of its own before it.")
     if len(stages[plan.stage].replay) != 1:
         what = f"the stage {plan.stage} replays {len(stages[plan.stage].replay)} sources"
         raise RecipeError("continual.ratio.stage", what, "Let it replay one: replay: {SOURCE: 0.05}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -49,11 +50,27 @@ def check_stage(asked: Asked, mixture: Sequence[Phase], sources: Mapping[str, So
     folder = workplace.local(asked.rewarm)
     run = folder.parent.parent if folder.name.startswith("step-") else folder
     before = train_note.read(run)
-    if before:
+    if before and asked.init is not None and not _same_tokens(asked.init, asked.rewarm):
+        _check_new_names(before, sources)
+    elif before:
         _check_places(run, before, asked.seed, sources)
         replayed = sources.keys() & cast("dict[str, Json]", before["sources"]).keys()
         new = {name: files for name, files in sources.items() if name not in replayed}
         leaks.refuse_shared(new, {name: sources[name] for name in sorted(replayed)}, f"sources.{', '.join(new)}")
+
+
+def _same_tokens(*given: str | Path) -> bool:
+    files = [models.tokenizer_file(folder) for folder in given]
+    texts = [json.loads(file.read_text(encoding="utf-8")) for file in files if file is not None]
+    return len(texts) < len(files) or texts[0] == texts[1]
+
+
+def _check_new_names(before: Mapping[str, Json], sources: Mapping[str, SourceFiles]) -> None:
+    """With another tokenizer no place holds. Raises RecipeError where a source would take one up."""
+    known = cast("dict[str, Json]", before["sources"])
+    if shared := [name for name in sources if name in known]:
+        what = f"has another tokenizer than the run before, whose places in {shared[0]} count its own tokens"
+        raise RecipeError("--init", what, f"Give {shared[0]} another name here: it is then read from its beginning.")
 
 
 def _check_places(run: Path, before: Mapping[str, Json], seed: int, sources: Mapping[str, SourceFiles]) -> None:
@@ -79,4 +96,5 @@ def _check_places(run: Path, before: Mapping[str, Json], seed: int, sources: Map
 
 
 def _text(fingerprints: Mapping[str, Json]) -> tuple[Json, Json]:
+    """What a place is in: these documents, read so often."""
     return fingerprints["documents"], fingerprints.get("weights")

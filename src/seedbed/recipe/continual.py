@@ -68,10 +68,12 @@ class TrainingStage:
         max_epochs: no source is read more often in this stage; a stage that would is refused.
         begin: "scratch" from an initial model; "rewarm" from the model of the stage before, with a schedule that begins
             anew; "continue" under the same schedule, which must not have known its end.
+        parent: a stage before this one in the same route, to begin from its model instead of the last one's.
         optimizer: of "rewarm": the moments of the stage before, or fresh ones. They are fresh behind any transform.
         schedule, learning_rate, objective: of this stage; None takes those of the section `train`, and where it goes on
             ("continue") those of the stage before.
-        curriculum: the order in which the new sources are read.
+        curriculum: the order in which the new sources are read; each begins anew in it. After a change of vocabulary
+            every source begins anew.
         entry: what the model goes through first.
         teacher: a stage before this one in the same route, for objectives that ask for a teacher.
         anneal_tokens: also a branch whose rate comes down over so many further tokens: it is what would be published,
@@ -93,6 +95,7 @@ class TrainingStage:
     curriculum: Curriculum | None = None
     entry: tuple[Entry, ...] = ()
     teacher: str = ""
+    parent: str = ""
     anneal_tokens: Annotated[int, Ge(0)] = 0
     teaches: str = ""
 
@@ -178,9 +181,14 @@ class Route:
             if at == 0 and not self.init and stage.begin != "scratch":
                 mend = 'Say "scratch", or give the route an `init`.'
                 raise RecipeError(f"{where}.{stage.name}.begin", "there is no model to begin from", mend)
-            if stage.teacher and stage.teacher not in names[:at]:
-                mend = did_you_mean(stage.teacher, names[:at])
-                raise RecipeError(f"{where}.{stage.name}.teacher", f"no stage before is called {stage.teacher!r}", mend)
+            for field in ("teacher", "parent"):
+                named = getattr(stage, field)
+                if named and named not in names[:at]:
+                    mend = did_you_mean(named, names[:at])
+                    raise RecipeError(f"{where}.{stage.name}.{field}", f"no stage before is called {named!r}", mend)
+            if stage.parent and stage.begin == "continue":
+                mend = 'Say "rewarm", or leave `parent` out.'
+                raise RecipeError(f"{where}.{stage.name}.parent", "a stage goes on from the one before it", mend)
 
 
 @dataclasses.dataclass(frozen=True)

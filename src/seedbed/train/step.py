@@ -99,7 +99,7 @@ class Stepper:
         weight_BT = self._weights(batch, pieces, first, arrays.job.at)
         summed = torch.zeros((), device=self._device)
         for piece in pieces:
-            share = len(batch.inputs_BT[piece]) / len(batch.inputs_BT)
+            share = len(batch.inputs_BT[piece]) / self._rows_of_a_sum(batch)
             with distributed.quiet(self.losses, last=piece is pieces[-1]), share_of_step(share):
                 loss_BT = self._losses(rows_of(batch, piece)) if first is None else first
                 torch.autograd.backward((loss_BT * weight_BT[piece]).sum() / total)
@@ -107,6 +107,10 @@ class Stepper:
         loss = float(distributed.sum_over(self.world, summed) / total)
         limit = self.plan.grad_clip if self.plan.grad_clip > 0 else math.inf
         return Update(loss, distributed.clip(self._parameters, limit))
+
+    def _rows_of_a_sum(self, batch: Batch) -> int:
+        """Rows whose gradients are summed to a step: FSDP sums over processes, DDP averages."""
+        return self.plan.sequences if self._runtime.parallel == "fsdp" else len(batch.inputs_BT)
 
     def apply(self, rate: float) -> None:
         """Step at this learning rate, and let go of the gradients: they need not live through the next forward pass."""
