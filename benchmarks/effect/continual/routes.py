@@ -179,9 +179,10 @@ def routes(old: int, new: int) -> tuple[Route, ...]:
         Route("from scratch on the new", (scratch,), tokenizer=("old",)),
         Route("continue at the low rate", (first, low)),
         Route("re-warm", (first, then)),
-        *(Route(f"re-warm, replay {share:.0%}", (first, replayed(share))) for share in (0.01, 0.05, 0.25)),
+        *(Route(f"re-warm, replay {share:.0%}", (first, replayed(share))) for share in (0.01, 0.05, 0.25, 0.5)),
         Route("infinite", (begun, open_end({}, "new open"))),
         Route("infinite, replay 25%", (begun, open_end({"old": 0.25}, "new open replay"))),
+        Route("infinite, replay 50%", (begun, open_end({"old": 0.5}, "new open half"))),
     )
 
 

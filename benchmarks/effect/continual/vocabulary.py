@@ -52,7 +52,7 @@ FLOP_ARMS = ("gaussian", "subtoken_mean", "constrained_word2vec")
 KEY = ("arm", "reading", "seed")
 VALUES = (
     "tokens_per_byte_new", "tokens_per_byte_old", "greedy", "new_before", "old_before", "new_after", "old_after",
-    "text_bytes", "tokens", "flops", "seconds", "tokens_per_second", "seconds_rows", "parameters",
+    "tokens", "flops", "seconds", "tokens_per_second", "seconds_rows", "parameters",
     "max_logit_difference", "unknown_tokens", "scoring_speedup",
 )  # fmt: skip
 LEAST = (1, 5, 25)
@@ -223,17 +223,15 @@ def one(run: Row) -> Row:
     if run["arm"] == "subtoken_mean" and run["reading"] == "bytes":
         save_model(out / f"expanded-{run['tokens']}-{run['bytes']}-{run['added']}-{seed}", model, encoder.definition)
     after = looked(Checkpoint(model, encoder.definition, encoder.end_id), encoder, new_held, old_held)
-    per_byte = tokens_per_byte(encoder, new_held)
     return {
         **{name: run[name] for name in KEY},
-        "tokens_per_byte_new": f"{per_byte:.5f}",
+        "tokens_per_byte_new": f"{tokens_per_byte(encoder, new_held):.5f}",
         "tokens_per_byte_old": f"{tokens_per_byte(encoder, old_held):.5f}",
         "greedy": f"{moved(old, now, old_held, 'none').same_likeliest:.5f}",
         "new_before": before[0],
         "old_before": before[1],
         "new_after": after[0],
         "old_after": after[1],
-        "text_bytes": f"{plan.total_tokens / per_byte:.0f}",
         "tokens": str(plan.total_tokens),
         "flops": f"{plan.total_tokens / CONTEXT * counts.training_flops(model.shape, 1, CONTEXT):.4g}",
         "seconds": f"{seconds:.2f}",

@@ -50,4 +50,12 @@ def hash_file(file: Path) -> str:
 
 def library_versions(*names: str) -> dict[str, Json]:
     """Installed versions of the distributions that shape an output; "unicodedata" is Python's Unicode tables."""
-    return {n: unidata_version if n == "unicodedata" else metadata.version(n) for n in sorted(names)}
+    return {n: unidata_version if n == "unicodedata" else _version(n) for n in sorted(names)}
+
+
+def _version(name: str) -> str:
+    """Empty for a distribution that is not there: what needs it says so when it is asked to work."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""

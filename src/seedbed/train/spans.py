@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
+
+from annotated_types import Ge, Le
 
 from seedbed.core.errors import RecipeError
 from seedbed.train.contract import Progress, Schedule
@@ -68,3 +71,41 @@ def check_past(schedule: Schedule, *parts: tuple[float, int | None], names: tupl
         if tokens is None and fraction > 0:
             what = "its length depends on where training ends, so an annealing would change the past"
             raise RecipeError(f"{schedule.path()}.{name}_fraction", what, f"Give {name}_tokens instead.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Decaying(Schedule):
+    """A trunk that warms up, and a decay of its own at the end: what such schedules share.
+
+    Args:
+        warmup_fraction: of total_tokens; not used where warmup_tokens is given.
+        warmup_tokens: length of the warm-up in tokens, the same for every total: what makes runs branch exactly.
+        decay_fraction: of total_tokens, at the end; not used where decay_tokens is given.
+        decay_tokens: length of the decay in tokens, rounded down to whole batches.
+    """
+
+    warmup_fraction: Annotated[float, Ge(0), Le(1)] = 0.02
+    warmup_tokens: Annotated[int | None, Ge(0)] = None
+    decay_fraction: Annotated[float, Ge(0), Le(1)] = 0.2
+    decay_tokens: Annotated[int | None, Ge(0)] = None
+
+    def __post_init__(self) -> None:
+        """Raises RecipeError where warm-up and decay overlap."""
+        super().__post_init__()
+        are_fractions = self.warmup_tokens is None and self.decay_tokens is None
+        if are_fractions and self.warmup_fraction + self.decay_fraction > 1:
+            raise RecipeError(f"{self.name()}.decay_fraction", "warm-up and decay together exceed the training")
+
+    def annealing(self, at: Progress) -> bool:
+        """Whether that is in the decay."""
+        return self.parts(at).is_decaying
+
+    def annealed(self, tokens: int) -> Schedule:
+        """The same with a decay of `tokens`. Raises RecipeError where the warm-up is a fraction of the training."""
+        check_past(self, (self.warmup_fraction, self.warmup_tokens))
+        return dataclasses.replace(self, decay_tokens=tokens)
+
+    def parts(self, at: Progress) -> Spans:
+        """Where warm-up and decay lie, and the point in question."""
+        warmup = (self.warmup_fraction, self.warmup_tokens)
+        return spans(self, at, warmup, (self.decay_fraction, self.decay_tokens))

@@ -2,7 +2,8 @@
 
 What      Transliterates every piece of a Unigram vocabulary. A transliteration that is no piece yet becomes one, with
           the score and the rows of the pieces that it came from; the old pieces stay as they are.
-Source    Liu, Ma, Ye, Schütze 2024, arXiv 2405.09913, section 3; their code: cisnlp/TransMI.
+Source    Liu, Ma, Ye, Schütze 2024, arXiv 2405.09913, section 3; their code: cisnlp/TransMI. Letters by uroman (Ulf
+          Hermjakob, USC Information Sciences Institute, 2015-2020; Hermjakob, May and Knight 2018).
 Formula   S(u) = {v in V : romanized(v) = u}, for all u that are not in V
           max: score_u = max score_v, row_u = row of the v it is from; min: the lowest; ties: the first in V
           average: score_u = SUM score_v / |S(u)|, row_u = SUM row_v / |S(u)|

@@ -25,13 +25,12 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from seedbed.core.errors import RecipeError
-from seedbed.train.contract import Progress, Schedule
-from seedbed.train.spans import Spans, check_past, spans
+from seedbed.train.contract import Progress
+from seedbed.train.spans import Decaying
 
 
 @dataclasses.dataclass(frozen=True)
-class Power(Schedule):
+class Power(Decaying):
     """The Power scheduler; set the plan's learning_rate to the cap, 0.02 in the paper.
 
     Args:
@@ -46,23 +45,13 @@ class Power(Schedule):
 
     a: Annotated[float, Gt(0)] = 4.6
     b: Annotated[float, Ge(-2), Le(0)] = -0.51
-    warmup_fraction: Annotated[float, Ge(0), Le(1)] = 0.02
-    warmup_tokens: Annotated[int | None, Ge(0)] = None
     decay_fraction: Annotated[float, Ge(0), Le(1)] = 0.1
-    decay_tokens: Annotated[int | None, Ge(0)] = None
     kind: Literal["exponential", "linear"] = "exponential"
     exponential_floor: Annotated[float, Gt(0), Le(1)] = 0.01
 
-    def __post_init__(self) -> None:
-        """Raises RecipeError where warm-up and decay overlap."""
-        super().__post_init__()
-        are_fractions = self.warmup_tokens is None and self.decay_tokens is None
-        if are_fractions and self.warmup_fraction + self.decay_fraction > 1:
-            raise RecipeError(f"{self.name()}.decay_fraction", "warm-up and decay together exceed the training")
-
     def value(self, at: Progress) -> float:
         """The factor on the peak learning rate."""
-        parts = self._spans(at)
+        parts = self.parts(at)
         if parts.is_warming_up:
             return parts.tokens / parts.warmup * self._law(parts.warmup, at)
         if not parts.is_decaying:
@@ -70,19 +59,6 @@ class Power(Schedule):
         x = (parts.tokens - parts.decay_start) / parts.decay
         shape = 1.0 - x if self.kind == "linear" else self.exponential_floor**x
         return self._law(parts.decay_start, at) * shape
-
-    def annealing(self, at: Progress) -> bool:
-        """Whether that is in the decay."""
-        return self._spans(at).is_decaying
-
-    def annealed(self, tokens: int) -> Schedule:
-        """The same with a decay of `tokens`. Raises RecipeError where the warm-up is a fraction of the training."""
-        check_past(self, (self.warmup_fraction, self.warmup_tokens))
-        return dataclasses.replace(self, decay_tokens=tokens)
-
-    def _spans(self, at: Progress) -> Spans:
-        warmup = (self.warmup_fraction, self.warmup_tokens)
-        return spans(self, at, warmup, (self.decay_fraction, self.decay_tokens))
 
     def _law(self, tokens: float, at: Progress) -> float:
         """The law under its cap, as a fraction of the cap."""

@@ -23,13 +23,12 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from seedbed.core.errors import RecipeError
-from seedbed.train.contract import Progress, Schedule
-from seedbed.train.spans import Spans, check_past, spans
+from seedbed.train.contract import Progress
+from seedbed.train.spans import Decaying
 
 
 @dataclasses.dataclass(frozen=True)
-class WarmupStableDecay(Schedule):
+class WarmupStableDecay(Decaying):
     """WSD.
 
     Args:
@@ -42,24 +41,13 @@ class WarmupStableDecay(Schedule):
         floor: where the other two end.
     """
 
-    warmup_fraction: Annotated[float, Ge(0), Le(1)] = 0.02
-    warmup_tokens: Annotated[int | None, Ge(0)] = None
-    decay_fraction: Annotated[float, Ge(0), Le(1)] = 0.2
-    decay_tokens: Annotated[int | None, Ge(0)] = None
     kind: Literal["one_minus_sqrt", "linear", "exponential"] = "one_minus_sqrt"
     exponential_floor: Annotated[float, Gt(0), Le(1)] = 0.01
     floor: Annotated[float, Ge(0), Le(1)] = 0.0
 
-    def __post_init__(self) -> None:
-        """Raises RecipeError where warm-up and decay overlap."""
-        super().__post_init__()
-        are_fractions = self.warmup_tokens is None and self.decay_tokens is None
-        if are_fractions and self.warmup_fraction + self.decay_fraction > 1:
-            raise RecipeError(f"{self.name()}.decay_fraction", "warm-up and decay together exceed the training")
-
     def value(self, at: Progress) -> float:
         """The factor on the peak learning rate."""
-        parts = self._spans(at)
+        parts = self.parts(at)
         if parts.is_warming_up:
             return parts.tokens / parts.warmup
         if not parts.is_decaying:
@@ -68,16 +56,3 @@ class WarmupStableDecay(Schedule):
         if self.kind == "exponential":
             return self.exponential_floor**x
         return 1.0 - (1.0 - self.floor) * (math.sqrt(x) if self.kind == "one_minus_sqrt" else x)
-
-    def annealing(self, at: Progress) -> bool:
-        """Whether that is in the decay."""
-        return self._spans(at).is_decaying
-
-    def annealed(self, tokens: int) -> Schedule:
-        """The same with a decay of `tokens`. Raises RecipeError where the warm-up is a fraction of the training."""
-        check_past(self, (self.warmup_fraction, self.warmup_tokens))
-        return dataclasses.replace(self, decay_tokens=tokens)
-
-    def _spans(self, at: Progress) -> Spans:
-        warmup = (self.warmup_fraction, self.warmup_tokens)
-        return spans(self, at, warmup, (self.decay_fraction, self.decay_tokens))
