@@ -67,15 +67,20 @@ def last_scores(scores: Sequence[Row], route: str, domain: str) -> tuple[float, 
     return float(row["value"]), float(row["low"] or row["value"]), float(row["high"] or row["value"])
 
 
+def colour(route: str) -> str:
+    """Of the routes whose curves are drawn; the others are grey."""
+    return colour_of(CURVES.index(route)) if route in CURVES else MUTED
+
+
 def ends(scores: Sequence[Row], routes: Sequence[str], domain: str, width: int, height: int) -> Markup:
     """A dot and its interval a route."""
     found = [last_scores(scores, route, domain) for route in routes]
-    left = 178
+    left = 196
 
     def draw(axes: Any) -> None:
         for at, (route, (value, low, high)) in enumerate(zip(routes, found, strict=True)):
-            axes.plot([low, high], [-at, -at], color=colour_of(at), linewidth=1.6)
-            axes.plot([value], [-at], "o", color=colour_of(at), markersize=6)
+            axes.plot([low, high], [-at, -at], color=colour(route), linewidth=1.6)
+            axes.plot([value], [-at], "o", color=colour(route), markersize=6)
             axes.annotate(route, (0, -at), (-left + 4, 0), xycoords=("axes fraction", "data"), color=INK,
                           textcoords="offset points", va="center")  # fmt: skip
         axes.axvline(found[0][0], color=MUTED, linewidth=0.8, linestyle=(0, (2, 3)))
@@ -105,13 +110,13 @@ def lines(curves: Sequence[Row], routes: Sequence[str], column: str, change: flo
                     near = (tokens > NEAR[0] * change) & (tokens < NEAR[1] * change)
                     tokens, value = tokens[near], averaged(value)[near]
                 if rate or not branch:
-                    axes.plot(tokens, value, color=colour_of(routes.index(route)), linewidth=1.4,
+                    axes.plot(tokens, value, color=colour(route), linewidth=1.4,
                               linestyle=":" if branch else "-")  # fmt: skip
         few_ticks(axes, 5)
         axes.xaxis.set_major_formatter(coarse_tick)
         axes.locator_params(axis="y", nbins=5)
         axes.grid(axis="y", color=GRID, linewidth=0.8)
-        title = "Learning rate" if rate else "Training loss around the change of text, nats per token"
+        title = "Learning rate" if rate else "Training loss around the change of text, nats"
         axes.set_title(f"{title} (colours as above)", loc="left", fontsize=11)
         axes.set_xlabel("tokens over the whole route" + (", dotted: annealed branches" if rate else ""))
 

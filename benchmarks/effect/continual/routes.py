@@ -57,6 +57,8 @@ HELDOUT_BYTES = 150_000
 """Held-out text of each side: whole documents, cut after as many bytes."""
 LOW = 0.1
 """Floor of the cosine: the rate that a model is continued with where it is not re-warmed."""
+LONGER = 0.4
+"""Replay of the updates that read as much new text as the union does, and the replay on top."""
 
 
 def main() -> None:
@@ -156,7 +158,7 @@ def stages(old: int, new: int) -> tuple[TrainingStage, TrainingStage]:
 
 
 def routes(old: int, new: int) -> tuple[Route, ...]:
-    """The union first; every update reads `new` tokens, replay and annealing included."""
+    """The union first; every update reads `new` tokens, replay and annealing included, but the last two: see LONGER."""
     first, then = stages(old, new)
     share = old / (old + new)
     union = TrainingStage("union", old + new, {"old": share, "new": 1 - share}, begin="scratch")
@@ -168,10 +170,13 @@ def routes(old: int, new: int) -> tuple[Route, ...]:
     def replayed(share: float) -> TrainingStage:
         return dataclasses.replace(then, replay={"old": share})
 
-    def open_end(replay: Mapping[str, float], name: str) -> TrainingStage:
+    def open_end(replay: Mapping[str, float], name: str, tokens: int = new) -> TrainingStage:
         return dataclasses.replace(
-            then, name=name, begin="continue", tokens=new - anneal, anneal_tokens=anneal, replay=replay
+            then, name=name, begin="continue", tokens=tokens - anneal, anneal_tokens=anneal, replay=replay
         )
+
+    longer, replay = round(new / (1 - LONGER)), {"old": LONGER}
+    again = dataclasses.replace(then, name="new longer", tokens=longer, replay=replay)
 
     scratch = dataclasses.replace(then, name="new alone", begin="scratch", teaches="new")
     return (
@@ -183,6 +188,8 @@ def routes(old: int, new: int) -> tuple[Route, ...]:
         Route("infinite", (begun, open_end({}, "new open"))),
         Route("infinite, replay 25%", (begun, open_end({"old": 0.25}, "new open replay"))),
         Route("infinite, replay 50%", (begun, open_end({"old": 0.5}, "new open half"))),
+        Route(f"re-warm, longer, replay {LONGER:.0%}", (first, again)),
+        Route(f"infinite, longer, replay {LONGER:.0%}", (begun, open_end(replay, "new open longer", longer))),
     )
 
 
