@@ -56,7 +56,9 @@ def main() -> None:
     given.results.mkdir(parents=True, exist_ok=True)
     with (given.results / "continual_upsampling.csv").open("w", encoding="utf-8", newline="") as out:
         table = csv.writer(out, lineterminator="\n")
-        table.writerow(("arm", "measure", "value", "low", "high", "against_natural", "low", "high", "seeds"))
+        table.writerow(
+            ("arm", "measure", "value", "low", "high", "against_natural", "against_low", "against_high", "seeds")
+        )
         for (arm, measure), found in values.items():
             mean = mean_interval(found)
             gap = paired_interval(found, values["natural", measure])

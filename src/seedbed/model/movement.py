@@ -29,9 +29,9 @@ from seedbed.model.cross_entropy import tokens_at_a_time
 from seedbed.model.language_model import LanguageModel
 from seedbed.model.shared_tokens import shared_tokens
 from seedbed.model.tensors import from_numpy
+from seedbed.model.tokenizer import tokenizer_of
 from seedbed.model.transformer import Decoder
 from seedbed.model.transforming import Checkpoint, Promise
-from seedbed.model.vocabulary import tokenizer_of
 from seedbed.model.windows import rows_of
 
 IntArray = npt.NDArray[np.int64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from seedbed.core.errors import SeedbedError
+from seedbed.model.tokenizer import opened
 from seedbed.model.transforming import Checkpoint
 
 IntArray = npt.NDArray[np.int64]
@@ -32,9 +32,4 @@ def shared_tokens(old: Checkpoint, new: Checkpoint) -> IntArray:
 
 def tokens_of(tokenizer_json: str) -> dict[str, int]:
     """Token -> id, added tokens among them. Raises SeedbedError where this defines no tokenizer."""
-    from tokenizers import Tokenizer
-
-    try:
-        return dict(Tokenizer.from_str(tokenizer_json).get_vocab(with_added_tokens=True))
-    except Exception as error:  # the library raises bare Exception
-        raise SeedbedError("tokenizer.json", f"is no tokenizer's definition ({error})") from error
+    return dict(opened(tokenizer_json).get_vocab(with_added_tokens=True))

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seedbed.core.errors import SeedbedError
+from seedbed.model.tokenizer import opened, tokenizer_of
 from seedbed.text.bpe.learning import Pieces, encode_pieces, learn
 from seedbed.text.bpe.letters import byte_letters, merges_of
 from seedbed.text.bpe.merges import pair_table
@@ -41,15 +42,6 @@ def usual_rows() -> Initializer:
     from seedbed.model.initializers.subtoken_mean import SubtokenMean
 
     return SubtokenMean()
-
-
-def tokenizer_of(definition: str) -> Any:
-    """The library's tokenizer of whole texts. Raises SeedbedError where the definition is none."""
-    tokenizer = _opened(definition)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True  # what a text says is text
-    return tokenizer
 
 
 def bounded(texts: Iterable[str], max_bytes: int) -> Iterator[str]:
@@ -263,18 +255,9 @@ def _survives(pair: tuple[str, str], ids: dict[str, int]) -> bool:
 # Both
 
 
-def _opened(definition: str) -> Any:
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_str(definition)
-    except Exception as error:  # the library raises bare Exception
-        raise SeedbedError(_WHERE, f"is no tokenizer's definition ({error})") from error
-
-
 def _settled(definition: str) -> Definition:
     """The definition as data, older layouts made like newer ones and added tokens of BPE entered in its vocabulary."""
-    told = cast(Definition, json.loads(cast(str, _opened(definition).to_str())))
+    told = cast(Definition, json.loads(cast(str, opened(definition).to_str())))
     if told["model"]["type"] == "BPE":
         told["model"]["vocab"] |= {content: key for key, content in _added(definition).items()}
     return told
@@ -282,7 +265,7 @@ def _settled(definition: str) -> Definition:
 
 def _added(definition: str) -> dict[int, str]:
     """Id -> content, of the tokens added from outside, as the library numbers them."""
-    return {key: token.content for key, token in _opened(definition).get_added_tokens_decoder().items()}
+    return {key: token.content for key, token in opened(definition).get_added_tokens_decoder().items()}
 
 
 def _processors(told: Definition) -> list[Definition]:
@@ -319,4 +302,4 @@ def _renumber(told: Definition, new_id: dict[int, int]) -> None:
 
 def _written(told: Definition) -> str:
     """As text, as the library lays it out."""
-    return cast(str, _opened(json.dumps(told, ensure_ascii=False)).to_str())
+    return cast(str, opened(json.dumps(told, ensure_ascii=False)).to_str())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from seedbed.core.errors import SeedbedError
 from seedbed.core.parameters import Json
 from seedbed.model.hugging_face.fields import CONFIG, read_object
+from seedbed.model.tokenizer import opened
 
 TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS = "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"
 GENERATION = "generation_config.json"
@@ -55,21 +56,12 @@ def read_end_of_text(folder: Path, definition: str | None) -> int | None:
 
 def id_of(definition: str, token: str) -> int | None:
     """The id of a token of a tokenizer.json; None where it has none."""
-    return cast("int | None", _tokenizer(definition).token_to_id(token))
+    return cast("int | None", opened(definition).token_to_id(token))
 
 
 def token_of(definition: str, key: int) -> str | None:
     """The token with this id; None where there is none."""
-    return cast("str | None", _tokenizer(definition).id_to_token(key))
-
-
-def _tokenizer(definition: str) -> Any:
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_str(definition)
-    except Exception as error:  # the library raises bare Exception
-        raise SeedbedError(TOKENIZER, f"is no tokenizer's definition ({error})") from error
+    return cast("str | None", opened(definition).id_to_token(key))
 
 
 def dumped(value: dict[str, Json]) -> str:
