@@ -15,7 +15,7 @@ from tests.cli.shell import seedbed
 
 VERBS = ("methods", "show", "run", "curate", "tokenize", "select", "compare", "train", "evaluate", "predict")
 VERBS += ("sample", "report", "diff", "status", "why", "what-if", "forget", "gc", "verify", "export")
-VERBS += ("compare-dialects",)
+VERBS += ("compare-dialects", "transform")
 
 
 def test_help_names_every_verb_and_each_has_its_own() -> None:
