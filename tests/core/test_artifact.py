@@ -91,3 +91,11 @@ def test_counts_and_numbers_for_people() -> None:
         units.count("many", "n")
     assert [units.human(x, "B") for x in (12, 1234, 5.5e9)] == ["12 B", "1.23 kB", "5.5 GB"]
     assert [units.duration(x) for x in (4.2, 75, 7800)] == ["4.2 s", "1 min 15 s", "2 h 10 min"]
+
+
+def test_what_a_killed_writer_of_the_log_left_goes_with_the_next_line(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (store.path / ".run_log.json.27919.tmp").write_text("{")
+    store.log("documents-x", seconds=1.5)
+    assert store.logged() == {"documents-x": {"seconds": 1.5}}
+    assert not list(store.path.glob(".run_log.json.*"))

@@ -131,6 +131,8 @@ class Store:
         """Remember what differs from run to run (seconds, machine) in run_log.json, which no hash covers."""
         with (self.path / ".log.lock").open("w") as handle:  # workers log too
             fcntl.flock(handle, fcntl.LOCK_EX)
+            for torn in self.path.glob(".run_log.json.*.tmp"):  # of a killed process: who writes has the lock
+                torn.unlink(missing_ok=True)
             entries = self.logged()
             entries[name] = {**entries.get(name, {}), **about}
             write_text(self.path / "run_log.json", json.dumps(entries, indent=1, sort_keys=True) + "\n")
