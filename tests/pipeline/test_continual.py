@@ -25,6 +25,7 @@ from seedbed.model.transforms.task_vectors import TaskVectors
 from seedbed.model.transforms.trim_vocabulary import TrimVocabulary
 from seedbed.pipeline import continual, continual_stages
 from seedbed.pipeline.continual_entry import Entering
+from seedbed.pipeline.train_request import Asked, recipe_of
 from seedbed.recipe import EvaluatePlan, Recipe, SourcePlan
 from seedbed.recipe.continual import (
     ContinualPlan,
@@ -373,3 +374,12 @@ def test_an_update_of_a_given_model_costs_all_its_stages(done: Path, tmp_path: P
     pipeline.run(recipe(tmp_path, route), tmp_path / "out", workers=1)
     rows = {row["measure"]: row for row in rows_of(tmp_path / "out" / continual.FORGETTING) if not row["domain"]}
     assert float(rows["update_tokens"]["value"]) == float(rows["tokens"]["value"]) == 16 * STEP
+
+
+def test_train_takes_the_plan_of_a_recipe_with_routes_and_leaves_the_routes(tmp_path: Path) -> None:
+    asked = Asked(
+        recipe(tmp_path, Route("r", (OLD,))), recipe(tmp_path, Route("r", (OLD,))), tmp_path / "out", init="m"
+    )
+    taken, _ = recipe_of(dataclasses.replace(asked, settings={"tokenizer": None}))
+    assert taken.continual is None
+    assert taken.tokenizer is None

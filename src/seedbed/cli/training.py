@@ -81,13 +81,13 @@ NEW TEXT
 Update a model: the rate rises and falls again over the new text, and a little of the old is read
 on, so that what it taught stays (5 percent; 25 where the new text is far from the old):
   seedbed train runs/a --rewarm runs/a/checkpoints/step-00001000 --out runs/b --tokens 5M \\
-    --set tokenizer=null --set 'sources={new: {inputs: \\[new/*.jsonl]}}' \\
-    --set 'train.mixture=\\[{shares: {new: 0.95, pool: 0.05}}]'
+    --set tokenizer=null --set 'sources={"new": {"inputs": \\["new/*.jsonl"]}}' \\
+    --set 'train.mixture=\\[{"shares": {"new": 0.95, "pool": 0.05}}]'
 Weights, the optimizer's moments and places in the data come from the checkpoint: runs/a's `pool`
-is read on from where it was left; the schedule begins anew. A checkpoint whose rate has come down
-in a decay of its own is no place to begin: the error names an earlier one. With the schedule
-`infinite` nothing is re-warmed: --branch with more tokens, and a branch with anneal_tokens to
-publish.
+is read on from where it was left; the schedule begins anew. New text has a name of its own. From a
+checkpoint whose rate has come down in a decay of its own only a schedule that warms up begins;
+--branch refuses it and names an earlier one. With the schedule `infinite` nothing is re-warmed:
+--branch with more tokens, and a branch with anneal_tokens to publish.
 
 \b
 SEVERAL SOURCES

@@ -100,7 +100,7 @@ class Asked:
 
 def recipe_of(asked: Asked) -> tuple[Recipe, Path | None]:
     """The recipe with its values set, and the output folder it is of. Sections that training does not use are gone."""
-    recipe, origin = dataclasses.replace(asked.recipe, compare=None, ladder=None), None
+    recipe, origin = dataclasses.replace(asked.recipe, compare=None, ladder=None, continual=None), None
     if asked.origin is not None:
         folder, out = workplace.local(asked.origin), workplace.local(asked.out)
         origin = folder if folder.resolve() != out.resolve() else out
