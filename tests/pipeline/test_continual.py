@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from seedbed import pipeline
+from seedbed import recipe as trees
 from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.curate.extractors.all_text import AllText
 from seedbed.curate.plan import CuratePlan
 from seedbed.curate.readers.jsonl import Jsonl
 from seedbed.evaluate.audits.ngram_overlap import NgramOverlap
 from seedbed.evaluate.tasks.bits_per_byte import BitsPerByte
+from seedbed.model.initializers.mean import Mean
 from seedbed.model.shape import ModelShape
 from seedbed.model.transforms.bert2bert import Bert2BERT
 from seedbed.model.transforms.expand_vocabulary import ExpandVocabulary
@@ -383,3 +385,9 @@ def test_train_takes_the_plan_of_a_recipe_with_routes_and_leaves_the_routes(tmp_
     taken, _ = recipe_of(dataclasses.replace(asked, settings={"tokenizer": None}))
     assert taken.continual is None
     assert taken.tokenizer is None
+
+
+def test_a_method_inside_a_method_is_read_back_from_a_recipe(tmp_path: Path) -> None:
+    entry = Entry(ExpandVocabulary(tokens=8, initializer=Mean(apart=0.1)), texts=("new",))
+    made = recipe(tmp_path, Route("r", (OLD, dataclasses.replace(NEW, entry=(entry,)))))
+    assert trees.from_json(trees.to_json(made)) == made
