@@ -19,13 +19,34 @@ from seedbed.core.artifact import Artifact
 from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.core.parameters import Json
 from seedbed.model.transforming import Transform
-from seedbed.pipeline import dialects, fitting, models, preflight, probing_tasks, transforming, upkeep, workplace
+from seedbed.pipeline import concepts as counting
+from seedbed.pipeline import (
+    dialects,
+    models,
+    preflight,
+    probing_tasks,
+    transforming,
+    upkeep,
+    workplace,
+)
 from seedbed.pipeline import export as exporting
 from seedbed.pipeline import forget as forgetting
 from seedbed.pipeline import verify as verifying
 from seedbed.pipeline import what_if as asking
 from seedbed.pipeline import why as whys
 from seedbed.pipeline.compared import Compared
+from seedbed.pipeline.fitting import fit, load_fit
+from seedbed.pipeline.forecasting import (
+    forecast,
+    hyperparameters,
+    ledger,
+    mixture,
+    optimum,
+    plan_ladder,
+    register,
+    score,
+)
+from seedbed.pipeline.reporting_law import page as law_page
 from seedbed.pipeline.trained import TrainedRun
 from seedbed.pipeline.workplace import expand
 from seedbed.recipe import Arm, Recipe
@@ -35,7 +56,6 @@ from seedbed.select.mixing import Mixer
 if TYPE_CHECKING:
     from seedbed.model.movement import Movement
     from seedbed.pipeline.train_request import How
-    from seedbed.predict.contract import FittedLaw
 
 Settings = Mapping[str, Json]
 
@@ -330,19 +350,9 @@ def evaluate(model: str | Path, texts: Sequence[str | Path] = (), **how: Unpack[
     return probing_tasks.evaluate(model, expand(texts), _defaults(), **how)
 
 
-def fit(runs: str | Path, law: str = "chinchilla", settings: Settings | None = None) -> FittedLaw:
-    """Fit a law to a table of runs: CSV or Parquet with columns params, tokens, loss."""
-    return fitting.fit(runs, law, settings or {})
-
-
-def forecast(fitted: str | Path, params: float, tokens: float) -> tuple[float, float, float]:
-    """(value, low, high) of a fit.json at a size and a length."""
-    return load_fit(fitted).forecast(params, tokens)
-
-
-def load_fit(fitted: str | Path) -> FittedLaw:
-    """A fitted law from the file `seedbed predict fit` wrote."""
-    return fitting.load_fit(fitted)
+def concepts(corpus: Sequence[str | Path], words: str | Path) -> pa.Table:
+    """How often words and phrases (a file, one a line) stand in folders and files; a row a concept."""
+    return counting.count(corpus, words, _defaults())
 
 
 def _defaults() -> Recipe:
@@ -371,16 +381,26 @@ __all__ = [
     "arrow",
     "compare",
     "compare_dialects",
+    "concepts",
     "curate",
     "evaluate",
     "expand",
     "export",
     "fit",
     "forecast",
+    "hyperparameters",
+    "law_page",
+    "ledger",
+    "load_fit",
+    "mixture",
+    "optimum",
+    "plan_ladder",
     "preview",
     "read_part",
+    "register",
     "run",
     "sample",
+    "score",
     "select",
     "tokenize",
     "train",

@@ -19,8 +19,6 @@ from seedbed.report.data import (
     DuplicatePair,
     Example,
     Funnel,
-    LawCurve,
-    LawFit,
     LeakCheck,
     LeakItem,
     Loss,
@@ -30,6 +28,7 @@ from seedbed.report.data import (
     Share,
     StepTime,
 )
+from seedbed.report.law_data import Band, LawCurve, LawFit
 from seedbed.report.page import lead, render
 from seedbed.stats.intervals import Interval
 
@@ -81,7 +80,7 @@ def example(word: str = "text") -> Example:
 
 def full(word: str = "word") -> ReportData:
     tokens = (1e6, 1e7)
-    curve = LawCurve(1e6, tokens, (3.0, 2.5), (2.9, 2.3), (3.1, 2.7), tokens, (3.0, 2.5))
+    curve = LawCurve(1e6, Band(tokens, (3.0, 2.5), (2.9, 2.3), (3.1, 2.7)), tokens, (3.0, 2.5))
     return ReportData(
         title=word,
         about=word,
@@ -93,7 +92,9 @@ def full(word: str = "word") -> ReportData:
         kept=(example(word),),
         duplicates=(DuplicatePair(word, example(word), example(word), 3, 0.5),),
         leaks=LeakCheck(word, ((word, {word: 1, "clean": 2}),), (LeakItem(word, word, 0.5, word),), word),
-        law=LawFit(word, (curve,), ((word, interval(0.3)),), 0.95, (word,), word),
+        law=LawFit(
+            word, word, ((word, interval(0.3)),), 0.95, facts=((word, word),), warnings=(word,), curves=(curve,)
+        ),
         provenance=Provenance(word, ((word, word),), (StepTime(word, 3.0),), ((word, word),)),
     )
 

@@ -6,8 +6,9 @@ import pytest
 from scipy.optimize import approx_fprime
 
 from seedbed.core.errors import SeedbedError
-from seedbed.select.mixers.data_mixing_law import DataMixingLaw, fitted, objective
+from seedbed.select.mixers.data_mixing_law import DataMixingLaw
 from seedbed.select.mixing import Domains, Seen, Trials
+from seedbed.stats.mixing_law import fitted, objective
 from seedbed.stats.simplex import grid
 
 TRUTH = Path(__file__).parents[2].parent / "shared" / "truth" / "mixinglaws"

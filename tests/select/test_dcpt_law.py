@@ -6,8 +6,9 @@ from scipy.optimize import approx_fprime
 
 from seedbed.core.errors import SeedbedError
 from seedbed.select.mixers import dcpt_law
-from seedbed.select.mixers.dcpt_law import DcptLaw, fitted, objective
+from seedbed.select.mixers.dcpt_law import DcptLaw
 from seedbed.select.mixing import Domains, Seen, Trials
+from seedbed.stats.dcpt import fitted, objective
 
 DOMAINS = Domains(("code", "web", "wiki"), np.array([100, 600, 300]), ("code", "web"), np.array([0.5, 0.5]), 2_000_000)
 METHOD = DcptLaw(

@@ -7,8 +7,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from seedbed.core.errors import SeedbedError
-from seedbed.select.mixers.regmix import STEP, Regmix, regression
+from seedbed.select.mixers.regmix import STEP, Regmix
 from seedbed.select.mixing import Domains, Seen, Trials
+from seedbed.stats.regression import regression
 
 TRUTH = Path(__file__).parents[2].parent / "shared" / "truth" / "regmix"
 needs_truth = pytest.mark.skipif(not TRUTH.is_dir(), reason="published results are absent: ../shared/truth/regmix")

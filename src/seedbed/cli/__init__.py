@@ -8,6 +8,7 @@ import sys
 from seedbed.cli import making as making  # isort: skip  # its verbs stand first in --help
 from seedbed.cli import training as training  # isort: skip
 from seedbed.cli import transforming as transforming  # isort: skip
+from seedbed.cli import predicting as predicting  # isort: skip
 from seedbed.cli import asking as asking  # isort: skip
 from seedbed.cli.options import app
 from seedbed.core.errors import RecipeError, SeedbedError

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from pathlib import Path
 from typing import Annotated, Any, Optional, cast
 
 import typer
@@ -26,10 +25,8 @@ from seedbed.cli.options import (
     Target,
     Workers,
     app,
-    predict,
     settings_of,
     show_table,
-    store_text,
 )
 from seedbed.core.errors import RecipeError
 from seedbed.core.remote import inside
@@ -246,37 +243,6 @@ def evaluate(model: Annotated[str, typer.Argument(help="A model folder: config.j
         show_table("", ["", ""], [[name, value] for name, value in result.items()])
     for table in tables(probes):
         show_table(*table)
-
-
-@predict.command("fit")
-def predict_fit(runs: Annotated[Path, typer.Argument(help="CSV or Parquet: params, tokens, loss, a row a run.")],
-                law: Annotated[str, typer.Option(help="`seedbed methods laws` lists them.")] = "chinchilla",
-                out: Annotated[Optional[Path], typer.Option(help="Where to store the fit.")] = None) -> None:  # noqa: UP045  # fmt: skip
-    """Fit a law to a table of runs."""
-    from seedbed import api
-
-    fitted = api.fit(runs, law)
-    text = json.dumps(fitted.to_json(), indent=1)
-    if out is not None:
-        store_text(out, text + "\n")
-        print(f"Fit: {out}")
-    else:
-        print(text)
-
-
-@predict.command("forecast")
-def predict_forecast(fit: Annotated[Path, typer.Argument(help="A file that `seedbed predict fit --out` stored.")],
-                     params: Annotated[float, typer.Argument(help="Parameters of the model, such as 1e9.")],
-                     tokens: Annotated[float, typer.Argument(help="Tokens it is trained on, such as 2e10.")],
-                     as_json: AsJson = False) -> None:  # fmt: skip
-    """Forecast a loss at a size and a length, or refuse outside the law's domain."""
-    from seedbed import api
-
-    value, low, high = api.forecast(fit, params, tokens)
-    if as_json:
-        print(json.dumps({"value": value, "low": low, "high": high}))
-    else:
-        print(f"{value:.4f} nats per token (interval {low:.4f} to {high:.4f})")
 
 
 @app.command()

@@ -109,19 +109,6 @@ OUTCOMES = pa.schema(
 )
 """A scored item."""
 
-FORECAST = pa.schema(
-    [
-        arrow.field("params", pa.float64()),
-        arrow.field("tokens", pa.float64()),
-        arrow.field("value", pa.float64(), unit="nats per token"),
-        arrow.field("low", pa.float64()),
-        arrow.field("high", pa.float64()),
-        arrow.field("level", pa.float64(), unit="fraction"),
-    ]
-)
-"""A predicted quantity with its interval."""
-
-
 class DocumentBatch:
     """Some documents, as methods see them: immutable columns, and a memory for what is derived from them.
 

@@ -20,7 +20,9 @@ def count(value: int | float | str, where: str) -> int:
 
 
 def human(number: float, unit: str = "") -> str:
-    """1234567 -> '1.23 M'; with a unit behind it. Below 1,000 whole numbers stay whole."""
+    """1234567 -> '1.23 M'; with a unit behind it. Below 1,000 whole numbers stay whole; from 1e18 on it is 1e18."""
+    if abs(number) >= 1e18:
+        return f"{number:.3g} {unit}".replace("e+", "e").rstrip()
     for factor, letter in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(number) >= factor:
             return f"{number / factor:.3g} {letter}{unit}"

@@ -3,37 +3,82 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from seedbed import catalogue
+from seedbed.core.artifact import write_text
 from seedbed.core.errors import SeedbedError
+from seedbed.core.fingerprint import hash_file
 from seedbed.core.parameters import Json
 
 if TYPE_CHECKING:
-    from seedbed.predict.contract import FittedLaw
+    from seedbed.predict.contract import FittedLaw, Law
+
+SHELF = "predict.laws"
 
 
-def fit(runs: str | Path, law: str, settings: Mapping[str, Json]) -> FittedLaw:
-    """A law, by name or path, fitted to CSV or Parquet with columns params, tokens, loss."""
+def fit(
+    runs: str | Path,
+    law: str = "chinchilla",
+    settings: Mapping[str, Json] | None = None,
+    *,
+    only: Sequence[str] = (),
+    out: str | Path | None = None,
+) -> FittedLaw:
+    """A law, by name or path, fitted to CSV or Parquet; `only` keeps rows by COLUMN=VALUE, `out` stores the fit."""
+    from seedbed.predict import run
+
+    file = Path(runs)
+    fitted = run.fit(build(law, settings or {}), run.only(run.read_runs(file), only), str(file))
+    if out is not None:
+        store(fitted, file, Path(out))
+    return fitted
+
+
+def store(fitted: FittedLaw, runs: Path, out: Path) -> None:
+    """Write fit.json: the fit, and the hash of the table it came from. Raises SeedbedError where it cannot."""
+    try:
+        write_text(out, json.dumps(told(fitted, runs), indent=1) + "\n")
+    except OSError as error:
+        raise SeedbedError(
+            str(out), f"cannot be written ({error.strerror})", "Name a file in a folder here."
+        ) from error
+
+
+def build(law: str, settings: Mapping[str, Json]) -> Law:
+    """A law by its name or path. Raises RecipeError for a name or a setting that there is not."""
     from seedbed.predict.contract import Law
-    from seedbed.predict.run import read_runs
 
-    method = cast(Law, catalogue.build(Law, {f"predict.laws.{law}" if "." not in law else law: dict(settings)}, "law"))
-    return method.fit(read_runs(Path(runs)))
+    return cast(Law, catalogue.build(Law, {f"{SHELF}.{law}" if "." not in law else law: dict(settings)}, "law"))
+
+
+def told(fitted: FittedLaw, runs: Path) -> dict[str, Json]:
+    """What fit.json holds."""
+    return {**fitted.to_json(), "data_hash": hash_file(runs)}
 
 
 def load_fit(fitted: str | Path) -> FittedLaw:
     """The law in a fit.json. Raises SeedbedError for a file that holds none."""
     from seedbed.predict.contract import Law
 
-    told = cast("dict[str, Json]", _read_json(Path(fitted)))
-    if not isinstance(told.get("law"), str):
+    stored = read_fit(Path(fitted))
+    settings = stored.get("parameters", {})
+    law = cast(Law, catalogue.build(Law, {str(stored["law"]): settings}, "law"))
+    if stored.get("version") != law.version:
+        what = f"was fitted by version {stored.get('version')} of {law.name()}, and this is version {law.version}"
+        raise SeedbedError(str(fitted), what, "Fit it again.")
+    return law.load(stored)
+
+
+def read_fit(file: Path) -> dict[str, Json]:
+    """What a fit.json holds. Raises SeedbedError for a file that is none."""
+    stored = _read_json(file)
+    if not isinstance(stored, dict) or not isinstance(cast("dict[str, Json]", stored).get("law"), str):
         mend = "Make one with `seedbed predict fit RUNS.csv --out fit.json`."
-        raise SeedbedError(str(fitted), "is no fitted law", mend)
-    law = cast(Law, catalogue.build(Law, f"predict.laws.{told['law']}", "law"))
-    return law.load(told)
+        raise SeedbedError(str(file), "is no fitted law", mend)
+    return cast("dict[str, Json]", stored)
 
 
 def _read_json(file: Path) -> Any:

@@ -25,8 +25,8 @@ from seedbed.pipeline.continual_data import Ground
 from seedbed.pipeline.continual_stages import Leg
 from seedbed.recipe import EvaluatePlan
 from seedbed.recipe.continual import RatioPlan, Route, TrainingStage, scaled_schedule
-from seedbed.select.mixers.dcpt_law import DcptFit, fitted
 from seedbed.select.mixing import FloatArray, held_out
+from seedbed.stats.dcpt import DcptFit, fitted
 from seedbed.train.contract import Schedule
 
 LENGTHS = (0.25, 0.5, 1.0)

@@ -7,7 +7,6 @@ kept now is left out.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -15,29 +14,24 @@ from typing import Any, cast
 
 import numpy as np
 
-from seedbed import catalogue
 from seedbed import recipe as recipes
 from seedbed.core import arrow
 from seedbed.core.artifact import Artifact, Store, write_text
-from seedbed.core.errors import SeedbedError
 from seedbed.core.parameters import Json
 from seedbed.pipeline import (
     reporting_comparison,
     reporting_continual,
     reporting_curation,
+    reporting_law,
     reporting_quality,
     reporting_training,
     workplace,
 )
 from seedbed.pipeline.workplace import Workplace
-from seedbed.predict.contract import FittedLaw, Law
-from seedbed.predict.laws.chinchilla import ChinchillaFit
 from seedbed.recipe import Recipe
 from seedbed.report.data import (
     ArmResult,
     Comparison,
-    LawCurve,
-    LawFit,
     LeakCheck,
     LeakItem,
     LossCurve,
@@ -104,7 +98,7 @@ def _collect(out: Path, recipe: Recipe) -> ReportData:
         data,
         comparison=_comparison(out, story, cast(Any, index["compare"])) if "compare" in index else None,
         leaks=_leaks(out, cast("dict[str, str]", index["audit"])) if "audit" in index else None,
-        law=_law(workplace.artifact_at(out, "forecast")) if "forecast" in index else None,
+        law=reporting_law.of_folder(workplace.artifact_at(out, "forecast"), out) if "forecast" in index else None,
     )
 
 
@@ -208,61 +202,6 @@ def _leaks(out: Path, folders: Mapping[str, str]) -> LeakCheck:
     items.sort(key=lambda item: (-item.share, item.domain, item.item))
     blind = "It finds what stands there word for word; paraphrases it does not see. Untestable items are too short."
     return LeakCheck(method, tuple(domains), tuple(items[:N_WORST]), blind if method == "ngram_overlap" else "")
-
-
-def _law(forecast: Artifact) -> LawFit:
-    identity = cast("dict[str, Json]", forecast.manifest["identity"])
-    path = str(identity["method"])
-    law = cast(Law, catalogue.build(Law, {path: identity["parameters"]}, "forecast"))
-    fitted = law.load(cast("dict[str, Json]", json.loads((forecast.path / "fit.json").read_text(encoding="utf-8"))))
-    runs = arrow.read_parquet(forecast.path / "runs.parquet", ["params", "tokens", "loss"])
-    params, tokens, loss = (arrow.numpy(runs, name).astype(np.float64) for name in ("params", "tokens", "loss"))
-    curves: list[LawCurve] = []
-    for size in np.unique(params).tolist():
-        mine = params == size
-        grid, values = _forecasts(fitted, size, float(tokens.min()), LAW_REACH * float(tokens.max()))
-        value, low, high = (tuple(one[i] for one in values) for i in range(3))
-        dots = (tuple(tokens[mine].tolist()), tuple(loss[mine].tolist()))
-        curves.append(LawCurve(size, grid, value, low, high, run_tokens=dots[0], run_loss=dots[1]))
-    coefficients, reach = (), ""
-    if isinstance(fitted, ChinchillaFit):
-        coefficients = _coefficients(fitted)
-        reach = f"It says nothing about runs more than {fitted.max_extrapolation:g} times beyond these."
-    return LawFit(
-        method=law.name(),
-        curves=tuple(curves),
-        coefficients=coefficients,
-        level=fitted.level,
-        warnings=tuple(fitted.warnings),
-        reach=reach,
-    )
-
-
-def _forecasts(
-    fitted: FittedLaw, params: float, first: float, last: float
-) -> tuple[tuple[float, ...], list[tuple[float, float, float]]]:
-    """(tokens, forecasts) as far as the law is willing to go."""
-    values: list[tuple[float, float, float]] = []
-    grid = [float(tokens) for tokens in np.geomspace(first, last, 60)]
-    for tokens in grid:
-        try:
-            values.append(fitted.forecast(params, tokens))
-        except SeedbedError:
-            break
-    return tuple(grid[: len(values)]), values
-
-
-def _coefficients(fitted: ChinchillaFit) -> tuple[tuple[str, Interval], ...]:
-    """The five numbers of the law with their bootstrap intervals."""
-    draws = [dataclasses.replace(fitted, params=draw).coefficients for draw in fitted.draws]
-    found: list[tuple[str, Interval]] = []
-    for name, value in fitted.coefficients.items():
-        low = high = None
-        if draws:
-            bounds = np.quantile([draw[name] for draw in draws], [(1 - fitted.level) / 2, (1 + fitted.level) / 2])
-            low, high = float(bounds[0]), float(bounds[1])
-        found.append((name, Interval(value, low, high, fitted.level, fitted.n_runs)))
-    return tuple(found)
 
 
 def _provenance(out: Path, recipe: Recipe, index: Mapping[str, Json]) -> Provenance:

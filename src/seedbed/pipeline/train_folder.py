@@ -270,6 +270,7 @@ def _init(run: _Run, given: str | Path | None) -> Decoder | None:
 
 def _done(run: _Run, result: TrainResult) -> dict[str, Json]:
     from seedbed.model import counts
+    from seedbed.train.pruning import account
 
     seen = result.state.read
     read = {name: tokens for name, tokens in seen.items() if tokens or name in _views(run)}
@@ -288,6 +289,7 @@ def _done(run: _Run, result: TrainResult) -> dict[str, Json]:
         },
         "resumed_from_step": result.resumed_from_step,
         "checkpoint": result.folder.name,
+        **account(run.plan, result.state, result.off),
     }
 
 

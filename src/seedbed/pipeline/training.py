@@ -120,6 +120,7 @@ def train_one(task: RunTask, tick: Tick) -> None:
 def _fill(task: RunTask, draft: Draft, tick: Tick) -> dict[str, Json]:
     from seedbed.model import counts
     from seedbed.model.checkpoint import load_model, save_model
+    from seedbed.train.pruning import account
     from seedbed.train.run import Report, train
 
     sources = token_sources(task.sources, task.plan, task.seed, task.tokenizer, Store(task.root))
@@ -158,6 +159,7 @@ def _fill(task: RunTask, draft: Draft, tick: Tick) -> dict[str, Json]:
         "params": counts.total_parameters(task.plan.shape),
         "params_non_embedding": counts.non_embedding_parameters(task.plan.shape),
         "epochs": _epochs(task, result.state, start),
+        **account(task.plan, result.state, result.off),
     }
 
 

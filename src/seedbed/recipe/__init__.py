@@ -135,20 +135,32 @@ class EvaluatePlan:
 
 
 @dataclasses.dataclass(frozen=True)
+class Rung:
+    """One size at one length."""
+
+    shape: ModelShape
+    tokens: int
+
+
+@dataclasses.dataclass(frozen=True)
 class LadderPlan:
-    """Small runs that a law is fitted to.
+    """Small runs that a law is fitted to, and larger ones that it foretells before they are made.
 
     Args:
         shapes: model sizes.
         tokens: lengths, each tried with every size.
         law: the law.
         domain: the held-out domain whose loss is the law's.
+        seeds: runs of each rung, which differ in start, order and choice of documents.
+        targets: their forecasts are registered, then they are trained, and the forecasts scored.
     """
 
     shapes: tuple[ModelShape, ...]
     tokens: tuple[int, ...]
     law: Law
     domain: str
+    seeds: Annotated[int, Ge(1), Le(1000)] = 1
+    targets: tuple[Rung, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from seedbed.report.comparison_data import Trial
 from seedbed.report.continual_data import Continual
+from seedbed.report.law_data import LawFit
 from seedbed.report.training_data import Training
 from seedbed.stats.intervals import Interval
 
@@ -329,32 +330,6 @@ class LeakCheck:
     domains: tuple[tuple[str, Mapping[str, int]], ...]
     worst: tuple[LeakItem, ...] = ()
     caveat: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class LawCurve:
-    """Loss against tokens at one model size: what the law says, and the runs it saw there."""
-
-    params: float
-    tokens: tuple[float, ...]
-    value: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    run_tokens: tuple[float, ...]
-    run_loss: tuple[float, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class LawFit:
-    """A fitted law."""
-
-    method: str
-    curves: tuple[LawCurve, ...]
-    coefficients: tuple[tuple[str, Interval], ...]
-    level: float
-    warnings: tuple[str, ...] = ()
-    reach: str = ""
-    """How far a forecast may go from the runs, as a sentence."""
 
 
 @dataclasses.dataclass(frozen=True)

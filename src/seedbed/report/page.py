@@ -11,8 +11,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from seedbed.core import units
-from seedbed.report import comparison, continual, plots, training, wording
-from seedbed.report.data import Comparison, Distribution, Example, Funnel, LawFit, ReportData, Share
+from seedbed.report import comparison, continual, law, plots, training, wording
+from seedbed.report.data import Comparison, Distribution, Example, Funnel, ReportData, Share
 from seedbed.stats.intervals import Interval
 
 WIDE, NARROW = 1000, 350
@@ -34,7 +34,7 @@ def render(data: ReportData) -> str:
     view["leak_verdicts"] = list(dict.fromkeys(verdicts))
     counted = (verdict for _, counts in data.benchmarks.benchmarks for verdict in counts) if data.benchmarks else ()
     view["benchmark_verdicts"] = list(dict.fromkeys(counted))
-    view["law"] = _law(data.law) if data.law else None
+    view["law"] = law.section(data.law, environment) if data.law else ""
     view["training"] = training.section(data.training, environment) if data.training else ""
     view["continual"] = continual.section(data.continual, environment) if data.continual else ""
     view["continual_lead"] = continual.lead(data.continual) if data.continual else []
@@ -91,8 +91,8 @@ def tiles(data: ReportData) -> list[tuple[str, str, str]]:
         n_seeds = max((arm.bits_per_byte.n for arm in of.arms), default=0)
         found.append((str(len(of.arms)), "arms compared", f"{n_seeds} {'seed' if n_seeds == 1 else 'seeds'} each"))
     if data.law:
-        n_runs = sum(len(curve.run_tokens) for curve in data.law.curves)
-        found.append((str(n_runs), "runs under the law", f"{len(data.law.curves)} model sizes"))
+        n_runs, n_sizes = len(data.law.residuals), len(data.law.curves)
+        found.append((str(n_runs), "runs under the law", f"{n_sizes} model sizes" if n_sizes else data.law.method))
     if data.training:
         found += training.tiles(data.training)
     return found
@@ -217,10 +217,3 @@ def _by_reason(examples: Sequence[Example], funnel: Funnel | None) -> list[tuple
         reasons.setdefault(example.reason, []).append(example)
     largest = sorted(reasons, key=lambda reason: -counts.get(reason, 0))[:OPEN_REASONS]
     return [(reason, found, counts.get(reason, 0), reason in largest) for reason, found in reasons.items()]
-
-
-def _law(of: LawFit) -> dict[str, Any]:
-    return {
-        "plots": [plots.law_plot(of, width) for width in (WIDE, NARROW)] if of.curves else [],
-        "sizes": [(wording.coarse(curve.params), i % plots.N_SERIES) for i, curve in enumerate(of.curves)],
-    }

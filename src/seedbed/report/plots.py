@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from seedbed.report import wording
-from seedbed.report.data import ArmResult, Distribution, LawFit, LossCurve
+from seedbed.report.data import ArmResult, Distribution, LossCurve
 from seedbed.stats.intervals import Interval
 
 INK, MUTED, GRID, PAPER, KEPT, DROPPED = "#010101", "#010102", "#010103", "#010104", "#010105", "#010106"
@@ -185,37 +185,6 @@ def _value_ticks(axes: Any, of: Distribution) -> None:
         return
     few_ticks(axes, 4, whole=bool(np.all(np.asarray(of.edges) % 1 == 0.5)))
     axes.xaxis.set_major_formatter(coarse_tick)
-
-
-def law_plot(law: LawFit, width: int) -> Markup:
-    """Loss against tokens, a curve a model size with the law's interval, and the runs as dots."""
-    height = 420 if width >= 500 else 280
-
-    def draw(axes: Any) -> None:
-        from matplotlib.ticker import LogLocator, NullFormatter
-
-        for i, curve in enumerate(law.curves):
-            colour = colour_of(i)
-            axes.fill_between(curve.tokens, curve.low, curve.high, color=colour, alpha=0.14, linewidth=0)
-            axes.plot(curve.tokens, curve.value, color=colour, linewidth=1.5)
-            axes.plot(curve.run_tokens, curve.run_loss, "o", color=colour, markersize=5, markeredgecolor=PAPER)
-        axes.set_xscale("log")
-        spread = [t for curve in law.curves for t in curve.tokens]
-        decades = np.log10(max(spread) / min(spread)) if spread else 1
-        axes.xaxis.set_major_locator(
-            LogLocator(subs=(1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.2 else (1.0, 2.0, 5.0))
-        )
-        axes.xaxis.set_major_formatter(coarse_tick)
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.tick_params(axis="x", which="minor", length=0)
-        axes.locator_params(axis="y", nbins=5)
-        axes.grid(axis="y", color=GRID, linewidth=0.8)
-        axes.set_xlabel("tokens trained on")
-        axes.set_ylabel("nats per token")
-
-    sizes = ", ".join(wording.coarse(curve.params) for curve in law.curves)
-    label = f"Loss in nats per token against tokens for models of {sizes} parameters: runs as dots, the law as curves."
-    return svg(draw, width, height, (52, 12, 44, 12), label, f"l{width}")
 
 
 def coarse_tick(value: float, _: object) -> str:

@@ -48,6 +48,8 @@ def plain(number: float) -> str:
     """A measured value or threshold: whole numbers whole, others to three digits that count."""
     if not math.isfinite(number):
         return "–"
+    if abs(number) >= 1e12:
+        return f"{number:.3g}"
     if float(number).is_integer():
         return f"{number:,.0f}"
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"

@@ -4,5 +4,6 @@ In          Tokens and Weights of one source, a training plan (model, objective,
 Out         Run: a row a step; checkpoints (safetensors and a manifest); the final Model
 Invariants  the data order is a pure function of (seed, source, epoch, index); a run killed anywhere resumes to the
             same bits on the same machine type, thread count and torch build, all three named in the run
-Add one     one file in objectives/, optimizers/, schedules/ or reweighters/, one fidelity test in tests/train/
+Add one     one file in objectives/, optimizers/, schedules/, reweighters/ or prunings/, one fidelity test in
+            tests/train/
 """

@@ -1,9 +1,10 @@
-"""The questions the train room asks of its methods: four slots of the loop that may act.
+"""The questions the train room asks of its methods: five slots of the loop that may act.
 
 Objective   what is predicted, from what is read, and what is its loss?
 Optimizer   how do gradients become updates?
 Schedule    which value (of the learning rate) holds at this point of training?
 Reweighter  how much does each token's loss count?
+Pruning     which weights are switched off on the way?
 
 Axes: B sequences, T positions of an example, S = T + 1 tokens of a reading, P pieces of documents in a reading.
 """
@@ -189,6 +190,21 @@ class Reweighter(Method):
     ) -> torch.Tensor:
         """weight_BT' of the whole global batch, from detached losses; the loss is their weighted sum over the sum of
         `weight_BT`, so weights that keep that sum keep the scale of the gradient."""
+        raise NotImplementedError
+
+
+class Pruning(Method):
+    """Which weights of the blocks' matrices are switched off on the way."""
+
+    def sparsity(self, at: Progress, saving: float) -> float:
+        """Share of every matrix that is off from this point on; it never falls.
+
+        `saving` is the share of the FLOP of a dense model that would be saved if all its matrices were off.
+        """
+        raise NotImplementedError
+
+    def importance(self, weight: torch.Tensor) -> torch.Tensor:
+        """Of a matrix's elements, in its shape: the lowest are switched off first."""
         raise NotImplementedError
 
 

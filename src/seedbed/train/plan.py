@@ -13,7 +13,7 @@ from seedbed.core.errors import RecipeError
 from seedbed.model import counts
 from seedbed.model.shape import ModelShape
 from seedbed.model.step_law import StepLaw, step_law
-from seedbed.train.contract import Objective, Optimizer, Progress, Reweighter, Schedule
+from seedbed.train.contract import Objective, Optimizer, Progress, Pruning, Reweighter, Schedule
 
 ROUND_TO = 8
 """A batch size that is not given is a multiple of this, so that up to eight processes share it evenly."""
@@ -74,7 +74,7 @@ class TrainPlan:
 
     Args:
         shape: of the model; its context is the length of a sequence.
-        objective, optimizer, schedule, reweighter: the four slots that may act.
+        objective, optimizer, schedule, reweighter, pruning: the five slots that may act.
         tokens: to train on, whole plan; whole batches are trained, so up to one batch less is used.
         batch_sequences: sequences a step; None takes what the Step Law says for this model and length.
         learning_rate: peak; the schedule gives the factor, taken at the middle of each batch. None: the Step Law's.
@@ -96,6 +96,7 @@ class TrainPlan:
     batch_sequences: Annotated[int | None, Ge(1)] = None
     learning_rate: Annotated[float | None, Gt(0)] = None
     reweighter: Reweighter | None = None
+    pruning: Pruning | None = None
     mixture: tuple[Phase, ...] = ()
     document_mask: bool = False
     grad_clip: Annotated[float, Ge(0)] = 1.0

@@ -1,4 +1,4 @@
-"""The training loop: one plain function with four slots that may act, and observers that may only look.
+"""The training loop: one plain function with five slots that may act, and observers that may only look.
 
 The data order is a pure function of the sources and the plan's shares, chance a pure function of (seed, source, index),
 so where a run stands is a handful of integers beside the tensors. A run killed anywhere goes on from its newest
@@ -40,6 +40,7 @@ from seedbed.train.contract import Source
 from seedbed.train.distributed import World
 from seedbed.train.loader import Loader
 from seedbed.train.plan import Stability, TrainPlan
+from seedbed.train.pruning import Pruner
 from seedbed.train.snapshot import Snapshot, Snapshots, State, log_table, sweep
 from seedbed.train.step import Stepper, Update
 
@@ -92,6 +93,7 @@ class TrainResult:
         resumed_from_step: where this call began.
         finished: whether the whole plan is trained.
         waited_share: share of the time in which the step waited for data.
+        off: weights that are pruned away at the end.
     """
 
     model: Decoder
@@ -102,6 +104,7 @@ class TrainResult:
     resumed_from_step: int
     finished: bool
     waited_share: float = 0.0
+    off: int = 0
 
 
 def train(
@@ -178,7 +181,8 @@ class _Run:
         if found.optimizer:
             distributed.load_full_optimizer(self.optimizer, moments(found, self.optimizer))
         besides = [model and model.to(runtime.torch_device) for model in (reference, teacher)]
-        self.stepper = Stepper(plan, losses, self.optimizer, runtime, world, *besides)
+        self.pruner = Pruner(plan, weights_of(self.model), plan.at(self.state.tokens))
+        self.stepper = Stepper(plan, losses, self.optimizer, runtime, world, *besides, pruner=self.pruner)
         kept = plan.checkpoints
         self.snapshots = Snapshots(folder / CHECKPOINTS, kept.keep_last, kept.keep_every, kept.background)
         self.saved = found.folder if found.folder.parent == folder / CHECKPOINTS else None
@@ -201,6 +205,7 @@ class _Run:
                 else:
                     self.stepper.apply(rate)
                 self._advance(arrays, rate, update, skipped=bool(reason))
+                self.pruner.prune(self.plan.at(self.state.tokens))
                 if self.state.step % self.plan.checkpoints.every_steps == 0 or self.state.step == last_step:
                     self._save()
                 now, waited = time.perf_counter(), loader.waited_seconds - self.waited
@@ -221,7 +226,8 @@ class _Run:
         finished = self.state.step == self.plan.steps
         log = log_table(self.log)
         share = self.waited / seconds if seconds else 0.0
-        return TrainResult(self.model, self.saved, log, self.state, cost, self.begun.step, finished, share)
+        begun, off = self.begun.step, self.pruner.off
+        return TrainResult(self.model, self.saved, log, self.state, cost, begun, finished, share, off)
 
     def close(self) -> None:
         """Let the writer finish what it has; nothing more is begun."""
@@ -267,6 +273,7 @@ class _Run:
             skipped=before.skipped + 1 if skipped else 0,
             batch=arrays.hashed,
             row=arrays.job.draw.rows[0],
+            idle=before.idle + self.pruner.off * self.plan.batch_tokens,
             annealed=before.annealed or (not skipped and self.plan.schedule.annealing(arrays.job.at)),
         )
         step = self.state.step

@@ -47,7 +47,7 @@ class State:
 
     Args:
         step, tokens: done so far, since the plan's schedule began: over all calls, and stages under one schedule.
-        flops: spent so far, a whole number of FLOP.
+        flops: spent so far, a whole number of FLOP; all weights count, those that are pruned too.
         cursors: source -> tokens read of it, over epochs.
         seed: of the run.
         plan: hash of the plan.
@@ -58,6 +58,7 @@ class State:
         row: (source, index) of the sequence which that hash is of.
         annealed: whether a step was taken while the rate was coming down for good: no stage should begin from here.
         read_before: source -> what its cursor was when this stage was entered.
+        idle: weights that were pruned away, summed over the tokens.
     """
 
     step: int
@@ -73,6 +74,7 @@ class State:
     row: tuple[str, int] | None = None
     annealed: bool = False
     read_before: Mapping[str, int] = dataclasses.field(default_factory=dict[str, int])
+    idle: int = 0
 
     @property
     def read(self) -> dict[str, int]:

@@ -6,6 +6,7 @@ each add their part of the numerator over the one denominator. A mean of means w
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 
@@ -25,6 +26,7 @@ from seedbed.train.batches import Arrays
 from seedbed.train.contract import Batch, Progress
 from seedbed.train.distributed import World
 from seedbed.train.plan import TrainPlan
+from seedbed.train.pruning import Pruner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Stepper:
         runtime, world: where this process computes, and beside whom.
         reference: the model a reweighter compares with.
         teacher: the frozen model an objective learns beside. Both are whole in every process.
+        pruner: keeps off what is off; None keeps nothing.
 
     Raises RecipeError where the objective asks for a teacher and none is given, or the other way round.
     """
@@ -63,11 +66,12 @@ class Stepper:
         world: World,
         reference: Decoder | None = None,
         teacher: Decoder | None = None,
+        pruner: Pruner | None = None,
     ) -> None:
         self.plan, self.losses, self.optimizer, self.world = plan, losses, optimizer, world
         self._runtime, self._device = runtime, runtime.torch_device
         self._parameters = [parameter for parameter in losses.parameters() if parameter.requires_grad]
-        self._reference, self._teacher = reference, teacher
+        self._reference, self._teacher, self._pruner = reference, teacher, pruner
         _check_teacher(plan, teacher)
         if plan.reweighter is not None and plan.reweighter.needs_reference and reference is None:
             what = "compares with a reference model, and none is given"
@@ -105,6 +109,8 @@ class Stepper:
                 torch.autograd.backward((loss_BT * weight_BT[piece]).sum() / total)
             summed += (loss_BT.detach() * batch.weight_BT[piece]).sum()
         loss = float(distributed.sum_over(self.world, summed) / total)
+        if self._pruner is not None:
+            self._pruner.hold_gradients()
         limit = self.plan.grad_clip if self.plan.grad_clip > 0 else math.inf
         return Update(loss, distributed.clip(self._parameters, limit))
 
@@ -116,7 +122,8 @@ class Stepper:
         """Step at this learning rate, and let go of the gradients: they need not live through the next forward pass."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["lr_scale"]
-        self.optimizer.step()
+        with contextlib.nullcontext() if self._pruner is None else self._pruner.holding():
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
     def _micro_batches(self, rows: int) -> list[slice]:

@@ -30,7 +30,7 @@ from annotated_types import Ge, Gt, Le
 from seedbed.core.errors import SeedbedError
 from seedbed.core.parameters import Json
 from seedbed.select.mixing import Domains, FloatArray, Mixer, Mixture, Seen, Trial, held_out, target_loss
-from seedbed.stats.fits import huber, minimise
+from seedbed.stats.mixing_law import MixingLaw, fitted
 from seedbed.stats.simplex import lowest
 
 LEVELS = 6
@@ -115,59 +115,3 @@ class DataMixingLaw(Mixer):
 
         points = np.concatenate([share_RD, loss_RE], axis=1)  # a fit of all target domains needs each one's losses
         return held_out(fit, points, loss_RE @ domains.target_E, folds=self.folds, seed=seed)
-
-
-@dataclasses.dataclass(frozen=True)
-class OneLaw:
-    """loss(r) = c + k exp(t . r) of one target domain."""
-
-    c: float
-    k: float
-    t_D: FloatArray
-
-    def __call__(self, share_RD: FloatArray) -> FloatArray:
-        """loss_R."""
-        return self.c + self.k * np.exp(share_RD @ self.t_D)
-
-
-@dataclasses.dataclass(frozen=True)
-class MixingLaw:
-    """The weighed sum of the target domains' laws."""
-
-    each: tuple[OneLaw, ...]
-    target_E: FloatArray
-
-    def value(self, share_D: FloatArray) -> tuple[float, FloatArray]:
-        """(loss, its gradient by the shares)."""
-        total, slope_D = 0.0, np.zeros(len(share_D))
-        for weight, law in zip(self.target_E, self.each, strict=True):
-            grown = law.k * float(np.exp(law.t_D @ share_D))
-            total += float(weight) * (law.c + grown)
-            slope_D += weight * grown * law.t_D
-        return total, slope_D
-
-
-def fitted(share_RD: FloatArray, loss_R: FloatArray, *, huber_delta: float = 0.02, starts: int = 12) -> OneLaw:
-    """The law of one target domain: the lowest of several descents."""
-    n = share_RD.shape[1]
-    bounds = [(-12.0, 6.0), (-20.0, 6.0), *[(-30.0, 30.0)] * n]
-    begin = [_start(share_RD, loss_R, part) for part in np.linspace(0.02, 0.98, starts)]
-    found = minimise(partial(objective, share_RD, loss_R, huber_delta), begin, bounds).params_P
-    t_D = found[2:]
-    return OneLaw(float(np.exp(found[0])), float(np.exp(found[1] + t_D.mean())), t_D - t_D.mean())
-
-
-def objective(share_RD: FloatArray, loss_R: FloatArray, delta: float, params_P: FloatArray) -> tuple[float, FloatArray]:
-    """SUM of Huber losses in units of delta^2, and its gradient by (ln c, ln k, t_D)."""
-    c, grown_R = np.exp(params_P[0]), np.exp(np.minimum(params_P[1] + share_RD @ params_P[2:], 50.0))
-    value_R, slope_R = huber(c + grown_R - loss_R, delta)
-    through_R = slope_R * grown_R
-    gradient = np.concatenate([[slope_R.sum() * c, through_R.sum()], through_R @ share_RD])
-    return float(value_R.sum()) / delta**2, gradient / delta**2
-
-
-def _start(share_RD: FloatArray, loss_R: FloatArray, part: float) -> FloatArray:
-    """For c as a part of the lowest loss, the rest is a line through ln(loss - c)."""
-    c = part * float(loss_R.min())
-    line_D = np.linalg.lstsq(share_RD, np.log(loss_R - c), rcond=None)[0]  # the shares sum to 1: no constant needed
-    return np.concatenate([[np.log(c), line_D.mean()], np.clip(line_D - line_D.mean(), -30, 30)])

@@ -13,8 +13,7 @@ Units     losses in nats per token; params without embeddings; tokens; tolerance
 Fidelity  Adapted: the paper goes on from trained models and measures the tolerance from those; trials here start from
           scratch, and it is measured from what the law says of no domain text at all. Sizes and lengths are divided by
           their geometric means before the fit; 16 seeded starts replace its grid. Partial: its uses for scarce domain
-          text and for dividing compute are left out. The cross-domain law's coefficient of learnability is replaced by
-          `refit`, which keeps a fitted law but for a shift and a scale, found from two runs on another domain.
+          text and for dividing compute are left out here, as is the cross-domain law: see `predict`.
 Errors    SeedbedError for a domain that is not there, for a loss that is not finite or not above 0, for fewer than 10
           trials, and with aim "bound" where the target has text of one domain alone. One domain alone gets all.
 """
@@ -32,14 +31,10 @@ from annotated_types import Ge, Gt, Le
 from seedbed.core.errors import SeedbedError, did_you_mean
 from seedbed.core.parameters import Json
 from seedbed.select.mixing import Domains, FloatArray, Mixer, Mixture, Seen, Trial, Trials, held_out, target_loss
-from seedbed.stats.fits import huber, minimise
+from seedbed.stats.dcpt import DcptFit, fitted
 
 FEWEST = 10
 """Trials that nine numbers need."""
-
-_SIZE, _EXPONENT = (-12.0, 2.0), (0.0, 4.0)
-BOUNDS = (_SIZE, _SIZE, _EXPONENT, (-12.0, 4.0), _EXPONENT, (1e-3, 4.0), _SIZE, _EXPONENT, (-7.0, 0.0))
-"""Of (ln E, ln A, alpha, ln B, beta, eta, ln C, gamma, ln eps): E, A, B and C relative to the mean loss."""
 
 GRID = 1001
 """Shares looked at between 0 and 1."""
@@ -158,88 +153,6 @@ class DcptLaw(Mixer):
             expected |= {"expected_loss_general": float(general_G[best]), "general_loss_before": float(general_G[0])}
         expected["beyond_longest_trial"] = tokens / float(trials.tokens_R.max())
         return float(ratio_G[best]), expected
-
-
-@dataclasses.dataclass(frozen=True)
-class DcptFit:
-    """A fitted law.
-
-    Args:
-        params_P: the nine numbers of BOUNDS.
-        centre: geometric means of params and tokens, and of the losses.
-        shift, scale: of the loss, where it was carried over from another domain.
-    """
-
-    params_P: FloatArray
-    centre: tuple[float, float, float]
-    shift: float = 0.0
-    scale: float = 1.0
-
-    def __call__(self, point_RP: FloatArray) -> FloatArray:
-        """loss_R at rows of (params, tokens, ratio)."""
-        loss_R = _terms(self.params_P, _relative(point_RP, self.centre)).sum(axis=1) * self.centre[2]
-        return self.shift + self.scale * loss_R
-
-    def refit(self, point_RP: FloatArray, loss_R: FloatArray) -> DcptFit:
-        """The law of another domain from as few as two runs: a shift and a scale are found, all else stays."""
-        before_R = self(point_RP)
-        spread = float(((before_R - before_R.mean()) ** 2).sum())
-        slope = float((before_R - before_R.mean()) @ (loss_R - loss_R.mean())) / spread if spread > 0 else 1.0
-        slope = slope if slope > 0 else 1.0  # runs that fall where the law rises say nothing of its scale
-        shift = float(loss_R.mean()) - slope * float(before_R.mean())
-        return DcptFit(self.params_P, self.centre, slope * self.shift + shift, slope * self.scale)
-
-    def to_json(self) -> dict[str, Json]:
-        """The numbers by name, relative to the centre."""
-        names = ("ln_E", "ln_A", "alpha", "ln_B", "beta", "eta", "ln_C", "gamma", "ln_eps")
-        return {**dict(zip(names, self.params_P.tolist(), strict=True)), "centre": list(self.centre)}
-
-
-def fitted(
-    point_RP: FloatArray, loss_R: FloatArray, *, huber_delta: float = 1e-3, starts: int = 16, seed: int = 0
-) -> DcptFit:
-    """The law of rows of (params, tokens, ratio): the lowest of several descents."""
-    sizes = np.exp(np.log(point_RP[:, :2]).mean(axis=0))
-    centre = (float(sizes[0]), float(sizes[1]), float(np.exp(np.log(loss_R).mean())))
-    relative, log_R = _relative(point_RP, centre), np.log(loss_R / centre[2])
-    rng = np.random.default_rng([seed, len(loss_R)])
-    low, high = np.array([[-3, -5, 0.05, -5, 0.05, 0.05, -5, 0.05, -5], [0, -0.5, 1, -0.5, 1, 1.5, -0.5, 1, -0.5]])
-    begin = [low + (high - low) * rng.random(9) for _ in range(starts)]
-    found = minimise(partial(objective, relative, log_R, huber_delta), begin, BOUNDS)
-    return DcptFit(found.params_P, centre)
-
-
-def objective(
-    relative_RP: FloatArray, log_R: FloatArray, delta: float, params_P: FloatArray
-) -> tuple[float, FloatArray]:
-    """SUM of Huber losses of log residuals in units of delta, and its gradient by the nine numbers."""
-    term_R4 = _terms(params_P, relative_RP)
-    total_R = term_R4.sum(axis=1)
-    value_R, slope_R = huber(np.log(total_R) - log_R, delta)
-    e, a, b, c = (term_R4 * (slope_R / total_R)[:, None]).T
-    _, _, _, _, _, _, _, gamma, log_eps = params_P
-    log_n, log_d, ratio = relative_RP.T
-    log_r = np.log(np.where(ratio > 0, ratio, 1.0))
-    shifted = ratio + np.exp(log_eps)
-    by_C = (c.sum(), -(c * np.log(shifted)).sum(), -(c * gamma * np.exp(log_eps) / shifted).sum())
-    by_B = (b.sum(), -(b * log_d).sum(), (b * log_r).sum())
-    gradient = np.array([e.sum(), a.sum(), -(a * log_n).sum(), *by_B, *by_C])
-    return float(value_R.sum()) / delta, gradient / delta
-
-
-def _terms(params_P: FloatArray, relative_RP: FloatArray) -> FloatArray:
-    """term_R4: irreducible, of size, of length, of the share."""
-    log_e, log_a, alpha, log_b, beta, eta, log_c, gamma, log_eps = params_P
-    log_n, log_d, ratio = relative_RP.T
-    log_r = np.log(np.where(ratio > 0, ratio, 1.0))
-    of_length = np.where(ratio > 0, np.exp(log_b + eta * log_r - beta * log_d), 0.0)
-    of_share = np.exp(log_c - gamma * np.log(ratio + np.exp(log_eps)))
-    return np.column_stack([np.full(len(ratio), np.exp(log_e)), np.exp(log_a - alpha * log_n), of_length, of_share])
-
-
-def _relative(point_RP: FloatArray, centre: tuple[float, float, float]) -> FloatArray:
-    """Rows of (ln N, ln D, r), sizes and lengths relative to the centre."""
-    return np.column_stack([np.log(point_RP[:, :2] / np.array(centre[:2])), np.clip(point_RP[:, 2], 0, 1)])
 
 
 def _with_share(domains: Domains, at: int, ratio: float) -> FloatArray:

@@ -21,9 +21,9 @@ Errors    SeedbedError for a loss that is not finite, naming the trial, for fewe
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -33,6 +33,7 @@ from seedbed.core.errors import SeedbedError
 from seedbed.core.fingerprint import library_versions
 from seedbed.core.parameters import Json
 from seedbed.select.mixing import Domains, FloatArray, Mixer, Mixture, Seen, Trial, held_out, target_loss
+from seedbed.stats.regression import Regressor, lowest_of_many, regression
 from seedbed.stats.simplex import dirichlet
 
 STEP = 2e-4
@@ -43,9 +44,6 @@ OVERSAMPLING = 100
 
 FEWEST = 8
 """Trials that a regression needs."""
-
-CHUNK = 20_000
-"""Simulated mixtures foretold at a time."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +73,7 @@ class Regmix(Mixer):
     weakest: Annotated[float, Gt(0)] = 0.1
     strongest: Annotated[float, Gt(0)] = 5.0
     max_ratio: Annotated[float, Ge(1)] = 15.0
-    regressor: Literal["lightgbm", "linear"] = "lightgbm"
+    regressor: Regressor = "lightgbm"
     trees: Annotated[int, Gt(0), Le(100_000)] = 1000
     learning_rate: Annotated[float, Gt(0), Le(1)] = 0.01
     simulated: Annotated[int, Gt(0), Le(10_000_000)] = 100_000
@@ -125,11 +123,8 @@ class Regmix(Mixer):
             )
         fit = partial(regression, self.regressor, trees=self.trees, learning_rate=self.learning_rate)
         predict = fit(share_RD, loss_R)
-        rng = np.random.default_rng([seed, 1])
-        share_SD = dirichlet(domains.share_D, self.simulated, rng)
-        foretold_S = np.concatenate([predict(share_SD[at : at + CHUNK]) for at in range(0, len(share_SD), CHUNK)])
-        best = np.argsort(foretold_S, kind="stable")[: self.best]
-        share_D = share_SD[best].mean(axis=0)
+        share_SD = dirichlet(domains.share_D, self.simulated, np.random.default_rng([seed, 1]))
+        share_D, _ = lowest_of_many(predict, share_SD, self.best)
         expected = {"uniform": np.full(n, 1 / n), "pool": domains.share_D, "share": share_D}
         told: dict[str, Json] = {f"expected_loss_{name}": float(predict(s[None])[0]) for name, s in expected.items()}
         told |= {"trials": len(loss_R), "best_trial_loss": float(loss_R.min())}
@@ -145,26 +140,3 @@ def _rounded(share_RD: FloatArray) -> FloatArray:
     largest = steps.argmax(axis=1)
     steps[np.arange(len(steps)), largest] += round(1 / STEP) - steps.sum(axis=1)
     return steps
-
-
-def regression(
-    kind: str, share_RD: FloatArray, loss_R: FloatArray, *, trees: int = 1000, learning_rate: float = 0.01
-) -> Callable[[FloatArray], FloatArray]:
-    """shares -> losses, learned from trials."""
-    if kind == "linear":
-        design = np.column_stack([share_RD, np.ones(len(share_RD))])
-        slope = np.linalg.lstsq(design, loss_R, rcond=None)[0]  # of the many equal planes the one with least slope
-        return lambda share_SD: np.column_stack([share_SD, np.ones(len(share_SD))]) @ slope
-    lightgbm: Any = optional.load("lightgbm", "mix", "select.mixers.regmix")
-    options = {
-        "objective": "regression",
-        "learning_rate": learning_rate,
-        "min_data_in_leaf": max(2, min(20, len(loss_R) // 10)),
-        "seed": 42,
-        "num_threads": 1,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbosity": -1,
-    }
-    grown = lightgbm.train(options, lightgbm.Dataset(share_RD, loss_R), num_boost_round=trees)
-    return lambda share_SD: np.asarray(grown.predict(share_SD, num_threads=1), np.float64)

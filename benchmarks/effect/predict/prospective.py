@@ -1,0 +1,113 @@
+"""Forecasts written down before the run: a ladder of small models, a law, larger models trained afterwards.
+
+    python benchmarks/effect/predict/prospective.py --corpus FOLDER [--seeds 3] [--out runs/prospective] [--small-only]
+
+FOLDER holds jsonl/all.jsonl (one document a line: text, metadata.package, metadata.lang). English manuals, near
+duplicates left out, at most one epoch; every fiftieth document is held out. Four sizes of 0.06 to 0.4 M parameters at
+0.25 to 2 M tokens are trained, a law is fitted, forecasts of larger models and longer trainings, up to 1 M parameters
+and 4 M tokens, are registered in the ledger, then these are trained and the forecasts scored: what `seedbed run ladder`
+does with `ladder.targets`. The same command goes on where it was stopped.
+
+Writes benchmarks/results/predict_prospective_runs.csv (a row a small run), predict_prospective_targets.csv (a row a
+larger run), predict_prospective.csv (a row a forecast: law, value, interval, mean over the seeds of what came, relative
+error, inside or not, CRPS, deviation between seeds) and the ledger, predict_prospective.jsonl.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import zlib
+from pathlib import Path
+
+from seedbed import pipeline
+from seedbed.curate.dedup.exact import Exact
+from seedbed.curate.dedup.minhash import Minhash
+from seedbed.curate.extractors.main_content import MainContent
+from seedbed.curate.filters.size import Size
+from seedbed.evaluate.audits.ngram_overlap import NgramOverlap
+from seedbed.evaluate.tasks.bits_per_byte import BitsPerByte
+from seedbed.model.shape import ModelShape
+from seedbed.predict.laws.chinchilla import Chinchilla
+from seedbed.recipe import EvaluatePlan, LadderPlan, Recipe, Rung
+from seedbed.recipes._pages import pages
+from seedbed.tokenize.tokenizers.byte_bpe import ByteBpe
+from seedbed.train.objectives.causal_lm import CausalLM
+from seedbed.train.optimizers.adamw import AdamW
+from seedbed.train.plan import TrainPlan
+from seedbed.train.schedules.cosine import Cosine
+
+RESULTS = Path(__file__).parents[2] / "results"
+PACKAGES = ("manpages", "manpages-dev", "git-doc", "postgresql-doc-15", "apache2-doc", "libreoffice-help-en-us",
+            "perl-doc", "python3.11-doc")  # fmt: skip
+VOCAB_SIZE, CONTEXT, SEQUENCES, RATE = 1024, 128, 8, 4e-3
+SMALL = ((32, 2, 2), (48, 3, 3), (64, 4, 4), (80, 4, 4))
+LENGTHS = (250_000, 500_000, 1_000_000, 2_000_000)
+TARGETS = (((112, 6, 4), 1_000_000), ((112, 6, 4), 2_000_000), ((112, 6, 4), 4_000_000), ((96, 5, 4), 2_000_000),
+           ((80, 4, 4), 4_000_000))  # fmt: skip
+SHARE, EVERY, LONGEST = 0.5, 50, 50_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("runs/prospective"))
+    parser.add_argument("--small-only", action="store_true")
+    asked = parser.parse_args()
+    files = texts(asked.corpus, asked.out.with_name(asked.out.name + "_texts"))
+    recipe = ladder(files["held"], asked.seeds, targets=not asked.small_only)
+    pipeline.run(recipe, asked.out, inputs=(str(files["pool"]),), workers=asked.workers)
+
+
+def shape(width: int, layers: int, heads: int) -> ModelShape:
+    return ModelShape(vocab_size=VOCAB_SIZE, d_model=width, n_layers=layers, n_heads=heads, context=CONTEXT)
+
+
+def texts(corpus: Path, folder: Path) -> dict[str, Path]:
+    """pool and held: English documents of the packages, by a hash of the text, so that every call gives the same."""
+    files = {name: folder / f"{name}.jsonl" for name in ("pool", "held")}
+    if all(file.exists() for file in files.values()):
+        return files
+    folder.mkdir(parents=True, exist_ok=True)
+    kept: dict[str, list[str]] = {"pool": [], "held": []}
+    with (corpus / "jsonl" / "all.jsonl").open(encoding="utf-8") as lines:
+        for line in lines:
+            told = json.loads(line)
+            if told["metadata"]["lang"] != "en" or told["metadata"]["package"] not in PACKAGES:
+                continue
+            text = told["text"][:LONGEST]
+            drawn = zlib.crc32(text.encode())
+            if drawn % 1000 < 1000 * SHARE:
+                kept["held" if drawn // 1000 % EVERY == 0 else "pool"].append(json.dumps({"text": text}))
+    for name, file in files.items():
+        file.write_text("\n".join(kept[name]) + "\n", encoding="utf-8")
+    return files
+
+
+def ladder(held: Path, seeds: int, *, targets: bool) -> Recipe:
+    sizes = tuple(shape(*size) for size in SMALL)
+    larger = tuple(Rung(shape(*size), tokens) for size, tokens in TARGETS) if targets else ()
+    return Recipe(
+        name="prospective",
+        about="a ladder of small models on manuals, and forecasts of larger ones made before they are trained",
+        curate=dataclasses.replace(pages(MainContent(), Size(), Exact(), Minhash()), shard_bytes=4 << 20),
+        tokenizer=ByteBpe(vocab_size=VOCAB_SIZE),
+        train=TrainPlan(
+            shape=sizes[0],
+            objective=CausalLM(),
+            optimizer=AdamW(),
+            schedule=Cosine(warmup_fraction=0.05),
+            tokens=LENGTHS[0],
+            batch_sequences=SEQUENCES,
+            learning_rate=RATE,
+        ),
+        ladder=LadderPlan(sizes, LENGTHS, Chinchilla(params_count="total"), "manuals", seeds=seeds, targets=larger),
+        evaluate=EvaluatePlan({"manuals": str(held)}, target="manuals", task=BitsPerByte(), audit=NgramOverlap()),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A shelf: one published method a file, file name = method name."""
