@@ -20,15 +20,7 @@ from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.core.parameters import Json
 from seedbed.model.transforming import Transform
 from seedbed.pipeline import concepts as counting
-from seedbed.pipeline import (
-    dialects,
-    models,
-    preflight,
-    probing_tasks,
-    transforming,
-    upkeep,
-    workplace,
-)
+from seedbed.pipeline import dialects, models, preflight, probing_tasks, transforming, upkeep, workplace
 from seedbed.pipeline import export as exporting
 from seedbed.pipeline import forget as forgetting
 from seedbed.pipeline import verify as verifying

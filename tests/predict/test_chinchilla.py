@@ -141,31 +141,26 @@ def noise_of(rng, n, outliers):
     return np.where(rng.random(n) < outliers, 0.03 * np.abs(rng.standard_normal(n)), 0.004 * rng.standard_normal(n))
 
 
-@pytest.mark.parametrize(("n_sides", "outliers", "sets"), [(4, 0.0, 40), (8, 0.04, 25)])
+@pytest.mark.parametrize(("n_sides", "outliers", "sets"), [(4, 0.0, 24), (8, 0.04, 16)])
 def test_intervals_hold_new_runs_about_as_often_as_they_say(n_sides, outliers, sets):
     # few runs, whose noise is added anew, and many, which are redrawn; 200 sets of more designs: benchmarks/effect
-    held = []
+    held, exponents, errors = [], [], []
     for seed in range(sets):
         rng = np.random.default_rng(seed)
         runs = made_runs(sizes=np.geomspace(1e7, 3e8, n_sides), lengths=np.geomspace(2e8, 2e10, n_sides))
         runs["loss"] = runs["loss"] * np.exp(noise_of(rng, len(runs["loss"]), outliers))
-        found = FewStarts(n_bootstrap=100, seed=seed).fit(arrow.table(runs))
+        found = FewStarts(n_bootstrap=80, seed=seed).fit(arrow.table(runs))
+        exponents.append([found.coefficients[name].value for name in ("alpha", "beta", "a")])
+        errors.append([found.standard_errors[name] for name in ("alpha", "beta", "a")])
         for params, tokens in ((5e7, 2e9), (3e8, 2e10), (9e8, 6e10), (3e9, 2e10), (3e9, 2e11)):
             value, low, high = found.forecast(at(params, tokens))
             assert low <= value <= high
             new = law_loss(params, tokens) * np.exp(noise_of(rng, 40, outliers))
             held.append(np.mean((new >= low) & (new <= high)))
     assert 0.9 <= np.mean(held) <= 0.975
-
-
-def test_refits_of_many_runs_spread_as_the_fits_of_new_tables_do():
-    found, errors = [], []
-    for seed in range(25):
-        runs = made_runs(0.004, seed, np.geomspace(1e7, 3e8, 8), np.geomspace(2e8, 2e10, 8))
-        fitted = FewStarts(n_bootstrap=60, seed=seed).fit(arrow.table(runs))
-        found.append([fitted.coefficients[name].value for name in ("alpha", "beta", "a")])
-        errors.append([fitted.standard_errors[name] for name in ("alpha", "beta", "a")])
-    assert np.median(errors, axis=0) == pytest.approx(np.std(found, axis=0), rel=0.45)
+    ratio = np.median(errors, axis=0) / np.std(exponents, axis=0)  # of few sets: known to a fifth
+    assert ratio.min() > 0.5
+    assert ratio.max() < 2
 
 
 def test_redrawing_runs_gives_an_interval_too_and_is_seeded(noisy):

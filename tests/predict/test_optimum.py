@@ -30,7 +30,7 @@ def test_equals_the_closed_form_at_the_budget_of_chinchilla(of, ratio):
     found = exact(of)
     best = found.optimum(5.76e23)
     own = [found.coefficients[name].value for name in ("A", "B", "alpha", "beta")]
-    assert (best["params"].value, best["tokens"].value) == pytest.approx(allocation(*own, 5.76e23), rel=1e-4)
+    assert (best["params"].value, best["tokens"].value) == pytest.approx(allocation(*own, 5.76e23), rel=1e-6)
     assert best["tokens"].value / best["params"].value == pytest.approx(ratio, rel=1e-3)
     assert isinstance(found, Allocates)
 

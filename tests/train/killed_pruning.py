@@ -17,7 +17,7 @@ def main(folder: Path, step: int) -> None:
             die()
 
     saving = Checkpoints(every_steps=5, background=False)
-    pruned = plan(pruning=GradualMagnitude(times=8), checkpoints=saving)
+    pruned = plan(pruning=GradualMagnitude(sparsity_at_end=0.8, times=8), checkpoints=saving)
     train(pruned, source(60, context=CONTEXT), seed=3, folder=folder, observe=observe)
 
 

@@ -24,8 +24,8 @@ from routes import RESULTS, recipe_of, stages, texts
 
 from seedbed import pipeline
 from seedbed.recipe.continual import ContinualPlan, RatioPlan, Route
-from seedbed.select.mixers.dcpt_law import DcptFit, fitted
 from seedbed.select.mixing import held_out
+from seedbed.stats.dcpt import DcptFit, fitted
 
 SHARES = (0.02, 0.05, 0.15, 0.35, 0.6)
 WIDTHS = (48, 64)

@@ -1,15 +1,16 @@
 """Do dense and pruned runs lie on one surface of average parameters and tokens? And when is pruning best begun?
 
-    python benchmarks/effect/predict/average_parameter.py [--part law schedules] [--seeds 3] [--tokens 400000]
-                                                          [--corpus FOLDER] [--work FOLDER] [--out FOLDER]
+    python benchmarks/effect/predict/average_parameter.py [--part law schedules schedules_long] [--seeds 3]
+                                        [--tokens 400000] [--corpus FOLDER] [--work FOLDER] [--out FOLDER]
 
 law         dense runs of four sizes and three lengths, and runs of two of these sizes pruned by the preset (25 to 75 %
             of compute) to two sparsities at the two greater lengths, one seed. Three laws are fitted to the same runs:
             by average parameters, and Chinchilla's by the parameters at the end or at the start. Held out are the
-            pruned runs of the greatest length, and every run of `schedules`, whose pruning begins and ends elsewhere;
+            pruned runs of the greatest length, and all runs of the schedules, whose pruning begins and ends elsewhere;
             beside it every run of `law` is left out once.
 schedules   one size pruned to a fifth between eight pairs of points; all spend the same compute of active weights, so
-            one that prunes early reads more tokens. Ranked by held-out loss; differences are taken within seeds.
+            one that prunes early reads more tokens. Ranked by held-out loss; differences are taken within seeds. Read
+            about 1.3 tokens a parameter, and in schedules_long 12, where compute is divided better.
 
 Text: the shipped pages, or English documents of --corpus (its jsonl/all.jsonl), under the tokenizer of the pages.
 Writes predict_average_parameter.csv (a row a run; runs that are there are not run again), and from it
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -48,12 +50,14 @@ from seedbed.train.prunings.gradual_magnitude import GradualMagnitude
 from seedbed.train.run import train
 from seedbed.train.schedules.cosine import Cosine
 
-SEQUENCES, SCHEDULED = 8, (64, 3)
+SEQUENCES = 8
+SETTINGS = {"schedules": ((64, 3), 200_000), "schedules_long": ((48, 3), 1_000_000)}
+"""(width, blocks), tokens of the preset."""
 WIDTHS, PRUNED_WIDTHS, SPARSITIES = (32, 48, 64, 80), (48, 80), (0.5, 0.8)
 MOST = (2_000_000, 400_000)
 """Tokens of the corpus to train on, and to hold out rows of."""
 SCHEDULES = ((0.0, 0.25), (0.0, 0.5), (0.0, 1.0), (0.25, 0.5), (0.25, 0.75), (0.5, 0.75), (0.5, 1.0), (0.75, 1.0))
-PRESET = (0.25, 0.75)
+PRESET, FIFTH = (0.25, 0.75), 0.8
 KEY = ("part", "seed", "d_model", "n_layers", "sparsity", "start", "end", "tokens")
 VALUES = ("params", "final_params", "average_params", "flops_active", "flops_dense", "heldout_loss")
 LAWS: dict[str, tuple[Law, str]] = {
@@ -65,7 +69,7 @@ LAWS: dict[str, tuple[Law, str]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", nargs="+", choices=("law", "schedules"), default=["law", "schedules"])
+    parser.add_argument("--part", nargs="+", choices=("law", *SETTINGS), default=["law", *SETTINGS])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=400_000, help="of the longest run of `law`")
     parser.add_argument("--learning-rate", type=float, default=5e-3)
@@ -76,7 +80,7 @@ def main() -> None:
     text = text_of(None, asked.work) if asked.corpus is None else corpus_of(asked.corpus, asked.work)
     table = Table(asked.out / "predict_average_parameter.csv", KEY, VALUES)
     wanted = [*(law_runs(asked.tokens) if "law" in asked.part else [])]
-    wanted += schedule_runs(asked.tokens // 2, asked.seeds) if "schedules" in asked.part else []
+    wanted += [row for part in SETTINGS if part in asked.part for row in schedule_runs(part, asked.seeds)]
     for i, row in enumerate(wanted, 1):
         if not table.has(row):
             done = train_one(row, asked.learning_rate, text)
@@ -113,18 +117,17 @@ def law_runs(tokens: int) -> list[Row]:
     return dense + pruned
 
 
-def schedule_runs(tokens: int, seeds: int) -> list[Row]:
+def schedule_runs(part: str, seeds: int) -> list[Row]:
     """The preset reads `tokens`; the others what costs the same."""
-    preset = spent(GradualMagnitude(start=PRESET[0], end=PRESET[1]))
-    rules = [GradualMagnitude(start=start, end=end) for start, end in SCHEDULES]
-    return [
-        named("schedules", s, *SCHEDULED, tokens * preset / spent(rule), rule) for s in range(seeds) for rule in rules
-    ]
+    shape, tokens = SETTINGS[part]
+    preset = spent(GradualMagnitude(sparsity_at_end=FIFTH, start=PRESET[0], end=PRESET[1]), *shape)
+    rules = [GradualMagnitude(sparsity_at_end=FIFTH, start=start, end=end) for start, end in SCHEDULES]
+    return [named(part, s, *shape, tokens * preset / spent(rule, *shape), rule) for s in range(seeds) for rule in rules]
 
 
-def spent(rule: GradualMagnitude) -> float:
+def spent(rule: GradualMagnitude, width: int, layers: int) -> float:
     """FLOP of active weights against those of a dense training on the same tokens."""
-    shape = shape_of(*SCHEDULED)
+    shape = shape_of(width, layers)
     prunable = sum(
         weight.parameter.numel() for weight in weights_of(initial_model(shape, 0)) if weight.kind == "matrix"
     )
@@ -165,18 +168,19 @@ def laws(table: Table, file: Path) -> None:
     longest = max((int(row["tokens"]) for row in table.rows if row["part"] == "law"), default=0)
     own = [row for row in table.rows if row["part"] == "law"]
     held = [row for row in own if float(row["sparsity"]) and int(row["tokens"]) == longest]
-    elsewhere = [row for row in table.rows if row["part"] == "schedules"]
+    elsewhere = {part: [row for row in table.rows if row["part"] == part] for part in SETTINGS}
     if len(own) < 16:
         return
     fitted_on = [row for row in own if row not in held]
     rows: list[Row] = []
     for name, (law, size) in LAWS.items():
-        longer, other = errors(law, size, fitted_on, held), errors(law, size, fitted_on, elsewhere)
+        longer = errors(law, size, fitted_on, held)
+        other = {part: errors(law, size, fitted_on, rows) for part, rows in elsewhere.items()}
         left_out = [errors(law, size, [row for row in own if row is not one], [one])[0] for one in own]
         found = {
             "longer pruned": longer,
-            "other schedules": other,
-            "held out": [*longer, *other],
+            **other,
+            "all held out": [*longer, *itertools.chain(*other.values())],
             "each once": left_out,
         }
         for what, relative in found.items():
@@ -203,23 +207,25 @@ def errors(law: Law, size: str, fitted_on: Sequence[Row], asked: Sequence[Row]) 
 
 
 def schedules(table: Table, file: Path) -> None:
-    """Ranked by the mean over seeds; differences to the preset within seeds."""
+    """Ranked by the mean over seeds, setting by setting; differences to the preset within seeds."""
+    write(file, [row for part in SETTINGS for row in ranked(table, part)])
+
+
+def ranked(table: Table, part: str) -> list[Row]:
     rows: list[Row] = []
-    preset = {"part": "schedules", "start": str(PRESET[0]), "end": str(PRESET[1])}
+    preset = {"part": part, "start": str(PRESET[0]), "end": str(PRESET[1])}
     for start, end in SCHEDULES:
-        this = {**preset, "start": str(start), "end": str(end)}
+        this = {"part": part, "start": str(start), "end": str(end)}
         losses = list(table.by_seed("heldout_loss", **this).values())
         if losses:
             first = next(row for row in table.rows if all(row[name] == value for name, value in this.items()))
             gap = table.difference("heldout_loss", this, preset)
-            spread = (
-                {"low": "", "high": ""} if gap.low is None else {"low": f"{gap.low:.4f}", "high": f"{gap.high:.4f}"}
-            )
-            about = {name: first[name] for name in ("start", "end", "tokens", "average_params", "flops_active")}
+            low, high = ("" if side is None else f"{side:.4f}" for side in (gap.low, gap.high))
+            about = {name: first[name] for name in ("part", "start", "end", "tokens", "average_params", "flops_active")}
             loss = {"seeds": str(len(losses)), "heldout_loss": f"{np.mean(losses):.4f}"}
-            rows.append({**about, **loss, "over_preset": f"{gap.value:.4f}", **spread})
+            rows.append({**about, **loss, "over_preset": f"{gap.value:.4f}", "low": low, "high": high})
     rows.sort(key=lambda row: float(row["heldout_loss"]))
-    write(file, [{"rank": str(rank), **row} for rank, row in enumerate(rows, 1)])
+    return [{"rank": str(rank), **row} for rank, row in enumerate(rows, 1)]
 
 
 def write(file: Path, rows: Sequence[Row]) -> None:

@@ -10,10 +10,11 @@ before: no other held-out set is needed. The trajectory law is fitted to the sma
 against every window of a run of 1.4 M parameters (1.24 M without) at a batch between two of the small runs'.
 
 Writes into --results: predict_trajectory_curves.csv (means of windows, evenly spaced in log steps, of all runs) and
-predict_trajectory.csv (a row a way of fitting). Errors are relative, over windows of the last 80 percent of the large
-run's steps; `held` is the share of them that the 95 percent interval holds. The critical batch is that at the large
-run's last loss, beside that of the hyperbolas through the smallest size alone, at the lowest loss these reach; the
-least steps those to the large run's last loss, beside its own steps less what its batch cost by the critical batch.
+predict_trajectory.csv: a row a forecast, of the large run by several ways of fitting, and of each inner batch size of
+the smallest size by a fit without that run. Errors are relative, over windows of the last 80 percent of the steps;
+`held` is the share of windows that the 95 percent interval holds. The critical batch is that at the last loss of the
+run, beside that of the hyperbolas through the smallest size at the lowest loss these reach; the least steps those to
+the last loss, beside the run's own steps less what its batch cost by the critical batch.
 
 Runs that are there are not run again; after --minutes of processor time no further run is begun. 10 to 15 such minutes.
 """
@@ -46,8 +47,9 @@ LARGE_TOKENS = 1_200_000
 EARLY, SKIPPED = 0.2, 0.15
 """Shares of a run's steps: of the large one before its errors count, of the small ones left out as warm-up."""
 CURVES = ("params", "total_params", "batch_tokens", "steps", "tokens", "loss")
-ERRORS = ("fit", "points", "mean_error", "median_error", "most_error", "held", "end_loss", "end_forecast",
-          "critical_batch", "swept_critical_batch", "least_steps", "least_steps_seen", "bound_hits")  # fmt: skip
+ERRORS = ("fit", "params", "batch_tokens", "points", "mean_error", "median_error", "most_error", "held", "end_loss",
+          "end_forecast", "critical_batch", "swept_critical_batch", "least_steps", "least_steps_seen",
+          "bound_hits")  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,19 +82,19 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--out", type=Path, default=Path("runs/trajectory"))
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--train-only", action="store_true")
+    parser.add_argument("--train-only", action="store_true", help="no fits")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    left = 0
+    left: list[Run] = []
     for run in (*(Run(width, 2, batch) for width, batch in SMALL), Run(*LARGE)):
         if (asked.out / run.file).exists():
             continue
         if time.process_time() > 60 * asked.minutes:
-            left += 1
+            left.append(run)
             continue
         train(run, rows(asked.corpus, asked.out), asked.out)
-    if left or asked.train_only:
-        print(f"{left} runs are left")
+    print(f"{len(left)} runs are left", flush=True)
+    if asked.train_only:
         return
     report(asked.out, asked.results)
 
@@ -147,15 +149,25 @@ def train(run: Run, ids_NL: np.ndarray, out: Path) -> None:
 
 
 def report(out: Path, results: Path) -> None:
-    """Fit the small runs in several ways, and hold each against the large one."""
-    small = [Run(width, 2, batch) for width, batch in SMALL]
-    large = Run(*LARGE)
-    points = [row for run in (*small, large) for row in windows(run, np.load(out / run.file))]
-    write(results / "predict_trajectory_curves.csv", CURVES, points)
-    fitted_to = [row for row in points if row["params"] != params(large, total=False)]
-    swept = sweep([row for row in fitted_to if row["params"] == params(small[0], total=False)])
-    ways = {"joint": {}, "joint_offset": {"offset": True}, "staged": {"staged": True}, "total_params": {}}
-    rows = [errors(way, asked, fitted_to, large, np.load(out / large.file), swept) for way, asked in ways.items()]
+    """Forecasts of the large run by several fits to the small ones, and of each inner batch size by the others."""
+    runs = [run for run in (*(Run(width, 2, batch) for width, batch in SMALL), Run(*LARGE))
+            if (out / run.file).exists()]  # fmt: skip
+    losses = {run: np.load(out / run.file) for run in runs}
+    points = {run: windows(run, losses[run]) for run in runs}
+    write(results / "predict_trajectory_curves.csv", CURVES, [row for run in runs for row in points[run]])
+    small = [run for run in runs if run != Run(*LARGE)]
+    smallest = [run for run in small if run.width == SMALL[0][0]]
+    swept = sweep([row for run in smallest for row in points[run]])
+    tasks: list[tuple[str, dict[str, Any], Run]] = []
+    if Run(*LARGE) in runs:
+        ways = {"joint": {}, "joint_offset": {"offset": True}, "staged": {"staged": True}, "total_params": {}}
+        tasks += [(way, asked, Run(*LARGE)) for way, asked in ways.items()]
+    one = {"fix": {"alpha_N": 0.076}} if small == smallest else {}  # of one size only the sum of two terms is known
+    tasks += [(f"without_{run.batch_tokens}", one, run) for run in smallest[1:-1]]
+    rows: list[dict[str, Any]] = []
+    for way, asked, left_out in tasks:
+        fitted_to = [row for run in small if run != left_out for row in points[run]]
+        rows.append(errors(way, asked, fitted_to, left_out, losses[left_out], swept))
     write(results / "predict_trajectory.csv", ERRORS, [row for row in rows if row])
 
 
@@ -191,7 +203,7 @@ def sweep(points: list[dict[str, float]]) -> Any:
 
 
 def errors(
-    way: str, asked: dict[str, Any], points: list[dict[str, float]], large: Run, losses: np.ndarray, swept: Any
+    way: str, asked: dict[str, Any], points: list[dict[str, float]], run: Run, losses: np.ndarray, swept: Any
 ) -> dict[str, Any]:
     """A row of the table; empty where the runs do not carry this way of fitting."""
     from seedbed.predict.laws.trajectory import Trajectory, critical_batch, least_steps
@@ -205,7 +217,7 @@ def errors(
         return {}
     first = int(EARLY * len(losses))
     parts = np.array_split(np.arange(first, len(losses)), WINDOWS)
-    plan = {"params": float(params(large, total=total)), "batch_tokens": float(large.batch_tokens)}
+    plan = {"params": float(params(run, total=total)), "batch_tokens": float(run.batch_tokens)}
     told = [fitted.forecast({**plan, "steps": float(part.mean() + 1)}) for part in parts]
     seen = np.array([losses[part].mean() for part in parts])
     off = np.abs(np.array([each.value for each in told]) / seen - 1)
@@ -216,6 +228,8 @@ def errors(
     print(f"{way}: {fitted.coefficients}\n  {fitted.facts}\n  {fitted.warnings}")
     row = {
         "fit": way,
+        "params": params(run, total=total),
+        "batch_tokens": run.batch_tokens,
         "points": len(fitted.runs["loss"]),
         "mean_error": off.mean(),
         "median_error": np.median(off),
@@ -226,7 +240,7 @@ def errors(
         "critical_batch": critical,
         "swept_critical_batch": swept.predict({"loss": swept.domain[0]}) if swept else "",
         "least_steps": least_steps(numbers, plan["params"], last - floor),
-        "least_steps_seen": (parts[-1].mean() + 1) / (1 + critical / large.batch_tokens),
+        "least_steps_seen": (parts[-1].mean() + 1) / (1 + critical / run.batch_tokens),
         "bound_hits": " ".join(fitted.bound_hits),
     }
     return {name: f"{one:.5g}" if isinstance(one, float) else one for name, one in row.items()}

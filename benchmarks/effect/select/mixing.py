@@ -43,6 +43,7 @@ from seedbed.select.mixers import data_mixing_law, dcpt_law, merge_proxy, regmix
 from seedbed.select.mixing import Domains, Mixer, Mixture, Seen, Trial
 from seedbed.select.scorers.constant import Constant
 from seedbed.select.selectors.gumbel_top_k import GumbelTopK
+from seedbed.stats.dcpt import DcptFit
 from seedbed.stats.sampling import keys_of
 from seedbed.tokenize.run import Pool, make_tokenizer, tokenize
 from seedbed.tokenize.tokenizers.byte_bpe import ByteBpe
@@ -257,9 +258,9 @@ def _tokens_by(pool: Pool) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def law_of(told: Row) -> dcpt_law.DcptFit:
+def law_of(told: Row) -> DcptFit:
     names = ("ln_E", "ln_A", "alpha", "ln_B", "beta", "eta", "ln_C", "gamma", "ln_eps")
-    return dcpt_law.DcptFit(np.array([told[name] for name in names]), tuple(told["centre"]))
+    return DcptFit(np.array([told[name] for name in names]), tuple(told["centre"]))
 
 
 def bound(largest: Sequence[Row], told: Row, tolerance: float) -> list[Row]:

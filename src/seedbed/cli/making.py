@@ -228,19 +228,23 @@ def evaluate(model: Annotated[str, typer.Argument(help="A model folder: config.j
              probe: Annotated[Optional[list[str]], typer.Option("--probe", help="Items as JSON Lines: a file, folder or zip. May be repeated.")] = None,  # noqa: E501, UP045
              task: Annotated[str, typer.Option(help="The probes' task; by default what their fields tell.")] = "",
              ngrams: Annotated[Optional[list[str]], typer.Option("--ngrams", help="Text of an n-gram baseline, such as the pool.")] = None,  # noqa: E501, UP045
+             flatness: Annotated[int, typer.Option(min=0, help="Draws for the trace of the loss's Hessian on --text, such as 16.")] = 0,  # noqa: E501
              as_json: AsJson = False) -> None:  # fmt: skip
     """Bits per byte of a model folder on held-out files; accuracy on probes, beside baselines."""
     from seedbed import api
 
-    result = api.evaluate(model, text or (), probes=probe or (), task=task, ngrams=ngrams or ())
+    result = api.evaluate(model, text or (), probes=probe or (), task=task, ngrams=ngrams or (), flatness=flatness)
     if as_json:
         print(json.dumps(result))
         return
     from seedbed.pipeline.probing_tasks import tables
 
     probes = cast("dict[str, Any]", result.pop("probes", {}))
+    trace = cast("dict[str, Any]", result.pop("flatness", {}))
     if result:
         show_table("", ["", ""], [[name, value] for name, value in result.items()])
+    if trace:
+        show_table("\nflatness (trace of the Hessian)", ["", ""], [[name, value] for name, value in trace.items()])
     for table in tables(probes):
         show_table(*table)
 

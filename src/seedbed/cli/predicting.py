@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional, cast
 
@@ -82,13 +82,13 @@ def predict_fit(
 
 def show_fit(law: str, fitted: FittedLaw) -> None:
     """Coefficients, facts and warnings."""
+    from seedbed.pipeline.fitting import facts_of
+
     level = f"{100 * fitted.level:g} %"
     rows = [[name, *map(_plain, estimate)] for name, estimate in fitted.coefficients.items()]
     if rows:
         show_table(law, ["", "value", f"low ({level})", "high"], rows)
-    facts = [[name.replace("_", " "), _said(value)] for name, value in fitted.facts.items() if name != "domain"]
-    domain = cast("Mapping[str, Sequence[float]]", fitted.facts.get("domain", {}))
-    facts += [[f"{name} of the runs", f"{_plain(ends[0])} to {_plain(ends[1])}"] for name, ends in domain.items()]
+    facts = [list(line) for line in facts_of(fitted)]
     show_table("\nThe fit", ["", ""], facts)
     for warning in fitted.warnings:
         print(f"warning: {warning}", file=sys.stderr)

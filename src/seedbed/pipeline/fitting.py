@@ -81,6 +81,20 @@ def read_fit(file: Path) -> dict[str, Json]:
     return cast("dict[str, Json]", stored)
 
 
+def facts_of(fitted: FittedLaw) -> list[tuple[str, str]]:
+    """(what, value) about a fit, for a reader; a table of numbers has a line for each of its entries."""
+    found = [line for name, value in fitted.facts.items() if name != "domain" for line in _lines(name, value)]
+    domain = cast("dict[str, list[float]]", fitted.facts.get("domain", {}))
+    return found + [(f"{name} of the runs", f"{ends[0]:.5g} to {ends[1]:.5g}") for name, ends in domain.items()]
+
+
+def _lines(name: str, value: Json) -> list[tuple[str, str]]:
+    title = name.replace("_", " ")
+    if isinstance(value, dict):
+        return [line for inner, each in value.items() for line in _lines(f"{title}, {inner}", each)]
+    return [(title, f"{value:.5g}" if isinstance(value, float) else str(value))]
+
+
 def _read_json(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))

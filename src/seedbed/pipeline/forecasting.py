@@ -28,9 +28,7 @@ def optimum(fit: str | Path, flops: float, given: Plan | None = None) -> Mapping
     """params, tokens and the answer at the lowest forecast that `flops` FLOP of training buy."""
     fitted = load_fit(fit)
     if not isinstance(fitted, Allocates):
-        raise SeedbedError(
-            str(fit), "this law does not divide compute", "Fit chinchilla, or a law like it."
-        )
+        raise SeedbedError(str(fit), "this law does not divide compute", "Fit chinchilla, or a law like it.")
     return fitted.optimum(flops, given or {})
 
 

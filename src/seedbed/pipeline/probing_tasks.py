@@ -21,7 +21,7 @@ from seedbed.evaluate.accuracy import ProbeSummary, difference, summarise_answer
 from seedbed.evaluate.baselines import ShorterWins, ngram_baseline
 from seedbed.evaluate.contract import Probe, TextModel
 from seedbed.evaluate.items import Item, Line, read_lines
-from seedbed.pipeline import models, workplace
+from seedbed.pipeline import flatness, models, workplace
 from seedbed.pipeline.data import texts_into
 from seedbed.pipeline.workplace import Workplace
 from seedbed.tokenize.run import from_kept
@@ -116,11 +116,13 @@ class How(TypedDict, total=False):
         task: the probes' task: its name, JSON such as {"multiple_choice": {"normalise": "pmi"}}, or an instance;
             by default the one that their fields tell.
         ngrams: text for an n-gram baseline, by default none.
+        flatness: draws for the trace of the loss's Hessian on the texts (model.flatness), by default none.
     """
 
     probes: Sequence[str | Path]
     task: str | Probe
     ngrams: Sequence[str | Path]
+    flatness: int
 
 
 def evaluate(model: str | Path, texts: Sequence[str], defaults: Recipe, **how: Unpack[How]) -> dict[str, Json]:
@@ -143,6 +145,10 @@ def evaluate(model: str | Path, texts: Sequence[str], defaults: Recipe, **how: U
     if len(read) < len(probes):
         raise RecipeError("--probe", "two probes have the same name", "Ask them one by one, or rename a file.")
     told = pipeline.evaluate(folder, texts, defaults) if texts else {}
+    if draws := how.get("flatness", 0):
+        if not texts:
+            raise RecipeError("--flatness", "there is no text to take the loss on", "Name held-out texts.")
+        told["flatness"] = flatness.measured(folder, texts, defaults, draws)
     if not read:
         return told
     baselines: dict[str, TextModel] = {"shorter_wins": ShorterWins()}

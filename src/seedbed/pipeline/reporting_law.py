@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -14,8 +15,7 @@ import numpy.typing as npt
 from seedbed.core.artifact import Artifact
 from seedbed.core.errors import SeedbedError
 from seedbed.core.fingerprint import library_versions
-from seedbed.core.parameters import Json
-from seedbed.pipeline.fitting import load_fit
+from seedbed.pipeline.fitting import facts_of, load_fit
 from seedbed.predict.contract import FittedLaw
 from seedbed.predict.fitted import Fitted
 from seedbed.predict.optimum import isoflop, optimum
@@ -58,7 +58,7 @@ def law_fit(fitted: FittedLaw, ledger: Path | None = None) -> LawFit:
         answer=_words(fitted.answer),
         coefficients=tuple((name, Interval(*e, fitted.level, n_runs)) for name, e in fitted.coefficients.items()),
         level=fitted.level,
-        facts=tuple((_words(name), _said(value)) for name, value in fitted.facts.items() if name != "domain"),
+        facts=tuple(facts_of(fitted)),
         warnings=tuple(fitted.warnings),
         outcomes=_outcomes(ledger) if ledger is not None else (),
     )
@@ -177,13 +177,8 @@ def _outcomes(ledger: Path) -> tuple[Outcome, ...]:
 
 
 def _between(first: float, last: float, n: int) -> FloatArray:
-    log_G: FloatArray = np.linspace(np.log(first), np.log(last), n)
-    return np.exp(log_G)
+    return np.exp(np.linspace(math.log(first), math.log(last), n))
 
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _said(value: Json) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

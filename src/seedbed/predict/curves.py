@@ -34,11 +34,6 @@ class Curve:
     se_T: FloatArray
 
     @property
-    def span(self) -> float:
-        """Highest less lowest score."""
-        return float(np.ptp(self.score_T))
-
-    @property
     def jitter(self) -> float:
         """Noise of one checkpoint, from successive differences of the later half: a steady trend hardly adds to it."""
         steps_T = np.diff(self.score_T[len(self.score_T) // 2 :])

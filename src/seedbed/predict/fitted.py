@@ -12,6 +12,7 @@ from seedbed.core.errors import SeedbedError, did_you_mean
 from seedbed.core.parameters import Json
 from seedbed.predict import optimum
 from seedbed.predict.contract import Estimate, FloatArray, Plan, Variable
+from seedbed.predict.estimates import estimate
 from seedbed.predict.form import Form
 
 if TYPE_CHECKING:
@@ -258,11 +259,8 @@ class Fitted:
         return given
 
     def estimate(self, value: float, sample_R: FloatArray) -> Estimate:
-        """A number with the interval that holds `level` of the sample; among few draws, a little wider."""
-        if not len(sample_R):
-            return Estimate(value, value, value)
-        low, high = np.quantile(sample_R, [(1 - self.level) / 2, (1 + self.level) / 2], method="weibull")
-        return Estimate(value, min(float(low), value), max(float(high), value))
+        """A number with the interval that holds `level` of the sample."""
+        return estimate(value, sample_R, self.level)
 
     @property
     def _is_log(self) -> bool:

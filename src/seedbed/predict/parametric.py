@@ -49,7 +49,7 @@ class Parametric(Law):
 
     huber_delta: Annotated[float, Gt(0), Le(1e6)] = 1e-3
     drop_worst: Annotated[int, Ge(0)] = 0
-    fix: Mapping[str, float] = dataclasses.field(default_factory=dict[str, float])
+    fix: Mapping[str, float] = dataclasses.field(default_factory=dict[str, float], hash=False)
     tie: tuple[tuple[str, str], ...] = ()
     offset: bool = False
     max_extrapolation: Annotated[float, Ge(1), Le(1e6)] = 10.0
@@ -192,7 +192,7 @@ class _Task:
         rng, n = np.random.default_rng(law.seed), len(self.answer_N)
         predicted = self.form.value(self.hold.full(fit.params_P), self.points)[0]
         freedom = n - len(self.hold.free)
-        residual = (self.answer_N - predicted) * np.sqrt(n / freedom)
+        residual: FloatArray = (self.answer_N - predicted) * (n / freedom) ** 0.5
         spread = float(np.mean(residual**2)) ** 0.5
         size_R: FloatArray = (freedom / rng.chisquare(freedom, law.n_bootstrap)) ** 0.5
         by_rows = law.bootstrap == "rows" or (law.bootstrap == "auto" and n >= RUNS_A_COEFFICIENT * len(self.hold.free))

@@ -19,6 +19,7 @@ from seedbed.core.errors import SeedbedError
 from seedbed.core.method import Method
 from seedbed.core.parameters import Json
 from seedbed.stats.exponentiated_gradient import averaged
+from seedbed.stats.regression import agreement, out_of_fold
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -201,19 +202,7 @@ def held_out(
     `heldout_error` is the mean absolute difference in the unit of the losses, `heldout_spearman` the correlation of
     ranks, `heldout_r2` the share of the variance that is foretold; both None where the losses do not vary.
     """
-    fold_R = np.random.default_rng(seed).permutation(len(loss_R)) % min(folds, len(loss_R))
-    foretold_R = np.zeros(len(loss_R))
-    for fold in np.unique(fold_R):
-        mine = fold_R == fold
-        foretold_R[mine] = fit(point_RP[~mine], loss_R[~mine])(point_RP[mine])
-    off_R = foretold_R - loss_R
-    spread = float(((loss_R - loss_R.mean()) ** 2).sum())
-    varies = spread > 0 and float(np.ptp(foretold_R)) > 0
-    return {
-        "heldout_error": float(np.abs(off_R).mean()),
-        "heldout_spearman": float(np.corrcoef(_ranks(foretold_R), _ranks(loss_R))[0, 1]) if varies else None,
-        "heldout_r2": 1.0 - float((off_R**2).sum()) / spread if varies else None,
-    }
+    return dict(agreement(out_of_fold(fit, point_RP, loss_R, folds=folds, seed=seed), loss_R))
 
 
 def target_loss(domains: Domains, trials: Trials, where: str) -> FloatArray:
@@ -224,12 +213,6 @@ def target_loss(domains: Domains, trials: Trials, where: str) -> FloatArray:
         what = f"trial {wrong[0]}, of {shares}, has losses {trials.loss_RE[wrong[0]].tolist()}"
         raise SeedbedError(where, what, "Its training went wrong: lower the learning rate.")
     return trials.loss_RE @ domains.target_E
-
-
-def _ranks(value_R: FloatArray) -> FloatArray:
-    """Ranks from 0, the mean of theirs for equal values."""
-    _, place_R, count_U = np.unique(value_R, return_inverse=True, return_counts=True)
-    return (np.cumsum(count_U) - (count_U + 1) / 2)[place_R]
 
 
 def average_of_steps(domains: Domains, seen: Seen, where: str) -> Mixture:

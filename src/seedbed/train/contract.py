@@ -197,14 +197,14 @@ class Pruning(Method):
     """Which weights of the blocks' matrices are switched off on the way."""
 
     def sparsity(self, at: Progress, saving: float) -> float:
-        """Share of every matrix that is off from this point on; it never falls.
+        """Share of them that is off from this point on; it never falls.
 
         `saving` is the share of the FLOP of a dense model that would be saved if all its matrices were off.
         """
         raise NotImplementedError
 
     def importance(self, weight: torch.Tensor) -> torch.Tensor:
-        """Of a matrix's elements, in its shape: the lowest are switched off first."""
+        """Of a matrix's elements, in its shape; over all matrices, the lowest are switched off first."""
         raise NotImplementedError
 
 

@@ -53,12 +53,12 @@ class Pruner:
         if self._rule is None or (asked := self._rule.sparsity(at, self._saving)) <= self._asked:
             return
         with torch.no_grad():
-            for matrix in self._matrices:
-                wanted = round(asked * matrix.numel())
-                is_off = matrix == 0
-                if int(is_off.sum()) < wanted:
-                    importance = self._rule.importance(matrix).masked_fill(is_off, -torch.inf)
-                    matrix.view(-1)[importance.view(-1).argsort(stable=True)[:wanted]] = 0.0
+            ranked = [self._rule.importance(m).masked_fill(m == 0, -torch.inf).view(-1) for m in self._matrices]
+            sizes = [len(importance) for importance in ranked]
+            is_off = torch.zeros(sum(sizes), dtype=torch.bool, device=ranked[0].device)
+            is_off[torch.cat(ranked).argsort(stable=True)[: round(asked * sum(sizes))]] = True
+            for matrix, chosen in zip(self._matrices, torch.split(is_off, sizes), strict=True):
+                matrix.masked_fill_(chosen.view_as(matrix), 0.0)
         self._asked, self.off = asked, self._count()
 
     def hold_gradients(self) -> None:

@@ -2,6 +2,7 @@
 
 What      Fits L(N, S, B) = (Nc / N)^alpha_N + [(Sc / S) (1 + Bcrit(L) / B)]^alpha_S to points (params, steps,
           batch_tokens, loss) of small runs, and says what loss a run of N parameters has after S steps of B tokens.
+          Points are means over windows of steps, some tens a run and evenly in log steps: single steps are noise.
 Source    Su et al. 2024, "Unraveling the Mystery of Scaling Laws: Part I", arXiv 2403.06563; the critical batch is that
           of Kaplan et al. 2020, arXiv 2001.08361, section 5.
 Formula   Bcrit(L) = B_star / L^(1 / alpha_B). L stands on both sides. With A = Nc^alpha_N, C = Sc^alpha_S, i = 1 /
