@@ -193,9 +193,9 @@ def test_runs_that_identify_little_say_so():
         (lambda r: {**r, "tokens": np.full(16, 1e9)}, "same tokens"),
         (lambda r: {**r, "loss": np.where(np.arange(16) == 3, np.nan, r["loss"])}, "row 4, column 'loss'"),
         (lambda r: {**r, "tokens": np.where(np.arange(16) == 0, 0, r["tokens"])}, "row 1, column 'tokens'"),
-        (lambda r: {**r, "loss": [None, *r["loss"][1:]]}, "row 1, column 'loss': None is not a positive"),
+        (lambda r: {**r, "loss": [None, *r["loss"][1:]]}, "row 1, column 'loss': there is no number"),
         (lambda r: {**r, "params": ["many"] * 16}, "'many' is not"),
-        (lambda r: {"params": r["params"], "token": r["tokens"], "loss": r["loss"]}, "Did you mean 'token'"),
+        (lambda r: {"params": r["params"], "token": r["tokens"], "loss": r["loss"]}, "Rename token to tokens"),
     ],
 )
 def test_runs_that_cannot_be_fitted_are_refused_by_place(change, said):

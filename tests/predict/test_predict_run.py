@@ -51,7 +51,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path, runs_csv):
     with pytest.raises(SeedbedError, match="no rows"):
         run.read_runs(empty)
     runs_csv.write_text(runs_csv.read_text().replace("loss", "los", 1))
-    with pytest.raises(SeedbedError, match=r"runs\.csv: there is no column 'loss'. Did you mean 'los'"):
+    with pytest.raises(SeedbedError, match=r"runs\.csv: there is no column 'loss'. Rename los to loss"):
         run.fit(Chinchilla(), run.read_runs(runs_csv), str(runs_csv))
 
 

@@ -59,13 +59,13 @@ def test_the_worst_are_dropped_whatever_the_order_of_equal_ones():
         (with_cell("params", 4, 10.0), "row 5, column 'params': 10 beside .* a factor of 1e\\+06, as where units"),
         (with_cell("tokens", 6, 1e-3), "row 7, column 'tokens': 0.001 beside"),
         (with_cell("params", 4, 3e4), "row 5, column 'flops': flops / .* in another unit there"),
-        (with_cell("tokens", 4, 3e14), "row 5, column 'flops'"),
+        (with_cell("tokens", 4, 3e14), "row 5, column 'tokens': 3e\\+14 beside"),
         (with_cell("flops", 9, 1e3), "row 10, column 'flops'"),
         (with_cell("loss", 2, 300.0), "row 3, column 'loss': 300 beside .* leave the row out"),
         (with_cell("loss", 2, 0.0), "row 3, column 'loss': 0.0 is not a positive"),
         (with_cell("loss", 2, -1.0), "row 3, column 'loss': -1.0 is not a positive"),
-        (columns(params=[None, *columns()["params"][1:]]), "row 1, column 'params': None is not .* Fill it in"),
-        (columns(params=["1e7"] * 16), "row 1, column 'params': '1e7' is not .*16 such rows"),
+        (columns(params=[None, *columns()["params"][1:]]), "row 1, column 'params': there is no number. Fill it in"),
+        (columns(params=["1e7"] * 5 + ["30M"] * 2 + ["1e8"] * 9), "row 6, column 'params': '30M' is .*2 such .* 3e7"),
         (columns(loss=[True] * 16), "row 1, column 'loss': True is not"),
     ],
 )
@@ -115,3 +115,38 @@ def test_too_few_rows_and_columns_of_one_value():
         table.enough(read(columns()), 17, "20 numbers")
     with pytest.raises(SeedbedError, match="all runs have the same tokens"):
         table.varied(read(columns(tokens=np.full(16, 1e9))), ["params", "tokens"])
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "times"), [("tokens", 15, 1e-3), ("tokens", 15, 1e-6), ("params", 11, 1e-3), ("tokens", 0, 1e3)]
+)
+def test_a_run_in_another_unit_is_named_though_no_gap_tells_it(name, row, times):
+    made = columns()
+    made[name] = np.where(np.arange(16) == row, times, 1.0) * made[name]
+    with pytest.raises(SeedbedError, match=f"row {row + 1}, column '{name}'.*where units are mixed"):
+        read(made)
+
+
+def test_a_run_among_the_others_that_another_unit_would_explain_is_warned_about():
+    N, D = np.repeat(np.geomspace(1e7, 1e9, 6), 10), np.tile(np.geomspace(1e8, 1e12, 10), 6)
+    made = {"params": N, "tokens": D, "loss": 1.8 + 480 / N**0.35 + 2000 / D**0.37}
+    assert read(made).warnings == ()
+    made["tokens"] = np.where(np.arange(60) == 59, 1e9, D)
+    assert "row 60, column 'tokens': 1e+09 makes" in read(made).warnings[0]
+
+
+@pytest.mark.parametrize("times", [0.7, 1.2, 2.0])
+def test_a_run_that_went_wrong_is_not_taken_for_a_mix_up(times):
+    rng = np.random.default_rng(0)
+    for row in range(16):
+        made = columns()
+        noisy = made["loss"] * np.exp(0.003 * rng.standard_normal(16))
+        assert read({**made, "loss": np.where(np.arange(16) == row, times, 1.0) * noisy}).warnings == ()
+
+
+def test_missing_columns_are_named_together_with_what_they_may_be_called():
+    made = columns()
+    renamed = {"N": made["params"], "Training FLOP": made["params"] * made["tokens"] * 6, "loss": made["loss"]}
+    said = r"no columns 'params', 'tokens'\. Rename N to params\. .*tokens are about flops / \(6 \* params\)"
+    with pytest.raises(SeedbedError, match=said):
+        read(renamed)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional, cast
 
 import typer
 
-from seedbed.cli.options import AsJson, Set, predict, settings_of, show_table, store_text
+from seedbed.cli.options import AsJson, predict, settings_of, show_table, store_text
 from seedbed.core.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ RUNS = "CSV or Parquet, a row a run: params, tokens, loss, and what else the law
 @predict.command("fit")
 def predict_fit(
     runs: Annotated[Path, typer.Argument(help=RUNS)],
-    law: Annotated[str, typer.Option(help="`seedbed methods predict.laws` lists them; or FILE.py:CLASS.")] = "chinchilla",  # noqa: E501
+    law: Annotated[str, typer.Option(help="`seedbed methods predict.laws` lists them, `seedbed methods NAME` tells its columns; or FILE.py:CLASS.")] = "chinchilla",  # noqa: E501
     out: Annotated[Optional[Path], typer.Option(help="Where to store the fit.")] = None,  # noqa: UP045
     only: Annotated[Optional[list[str]], typer.Option("--only", help="COLUMN=VALUE: rows that are fitted. May be repeated.")] = None,  # noqa: E501, UP045
     drop_worst: Annotated[Optional[int], typer.Option("--drop-worst", min=0, help="Leave out so many runs of the highest loss.")] = None,  # noqa: E501, UP045
@@ -44,7 +44,7 @@ def predict_fit(
     tie: Annotated[Optional[list[str]], typer.Option("--tie", help="ONE=OTHER: two coefficients are one. May be repeated.")] = None,  # noqa: E501, UP045
     offset: Annotated[bool, typer.Option("--offset", help="Add a constant above 0 to the formula.")] = False,
     max_extrapolation: Annotated[Optional[float], typer.Option("--max-extrapolation", help="How many times beyond the runs forecasts may go.")] = None,  # noqa: E501, UP045
-    sets: Set = None,
+    sets: Annotated[Optional[list[str]], typer.Option("--set", help="NAME=VALUE, a parameter of the law, such as level=0.9. May be repeated.")] = None,  # noqa: E501, UP045
     page: Annotated[Optional[Path], typer.Option("--page", help="An HTML page with the fit, residuals and forecasts.")] = None,  # noqa: E501, UP045
     as_json: AsJson = False,
 ) -> None:  # fmt: skip

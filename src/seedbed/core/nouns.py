@@ -109,6 +109,7 @@ OUTCOMES = pa.schema(
 )
 """A scored item."""
 
+
 class DocumentBatch:
     """Some documents, as methods see them: immutable columns, and a memory for what is derived from them.
 

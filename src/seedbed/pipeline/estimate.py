@@ -11,7 +11,7 @@ from seedbed.curate.sources import find_sources
 from seedbed.model import counts
 from seedbed.pipeline.probe import sample
 from seedbed.pipeline.workplace import resolve
-from seedbed.recipe import Recipe, Stage
+from seedbed.recipe import Recipe, Rung, Stage
 from seedbed.select.contract import TrainedModel
 
 N_SAMPLED = 200
@@ -97,10 +97,12 @@ def _training(recipe: Recipe) -> tuple[int, float, float]:
         tokens += sum(need.tokens * need.shape for need in needs)
         flops += per_token * tokens
     if recipe.ladder is not None:
-        for shape in recipe.ladder.shapes:
-            runs += len(recipe.ladder.tokens)
-            tokens += sum(recipe.ladder.tokens)
-            flops += counts.training_flops(shape, 1, shape.context) / shape.context * sum(recipe.ladder.tokens)
+        plan = recipe.ladder
+        for rung in (*(Rung(shape, length) for shape in plan.shapes for length in plan.tokens), *plan.targets):
+            runs += plan.seeds
+            tokens += plan.seeds * rung.tokens
+            a_token = counts.training_flops(rung.shape, 1, rung.shape.context) / rung.shape.context
+            flops += a_token * plan.seeds * rung.tokens
     return runs, tokens, flops
 
 

@@ -92,7 +92,8 @@ def _lines(name: str, value: Json) -> list[tuple[str, str]]:
     title = name.replace("_", " ")
     if isinstance(value, dict):
         return [line for inner, each in value.items() for line in _lines(f"{title}, {inner}", each)]
-    return [(title, f"{value:.5g}" if isinstance(value, float) else str(value))]
+    digits = 7 if name == "objective" else 5
+    return [(title, f"{value:.{digits}g}" if isinstance(value, float) else str(value))]
 
 
 def _read_json(file: Path) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from seedbed.core.errors import SeedbedError
 from seedbed.pipeline.fitting import load_fit
-from seedbed.predict.contract import Allocates, Estimate, FittedLaw, Mixes, Plan, Recommends
+from seedbed.predict.contract import Allocates, Estimate, FittedLaw, Law, Mixes, Plan, Recommends
 from seedbed.predict.fitted import Fitted
 
 if TYPE_CHECKING:
@@ -137,14 +137,17 @@ def score(
     runs: str | Path | None = None,
     began: str | None = None,
     note: str = "",
+    law: Law | None = None,
 ) -> list[Line]:
-    """Fill in what came: of one forecast, or of all that a table of runs answers."""
+    """Fill in what came: of one forecast, or of all that a table of runs answers, with params counted as the law says."""
     from seedbed.predict import outcomes, run
 
     began_at = None if began is None else _time(began)
     if runs is None:
         return [outcomes.score(Path(ledger), forecast, list(observed), began_at=began_at, note=note)]
-    scored = outcomes.score_table(Path(ledger), run.read_runs(Path(runs)), began_at=began_at, note=note)
+    table = run.read_runs(Path(runs))
+    table = table if law is None else run.counted(law, table)
+    scored = outcomes.score_table(Path(ledger), table, began_at=began_at, note=note)
     return scored.lines
 
 

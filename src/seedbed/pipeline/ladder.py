@@ -52,7 +52,7 @@ def ladder_into(
         forecasting.register_once(ledger, place.out / FIT, [_asked(material, plan, rung) for rung in plan.targets])
         rows = _made(place, material, plan, evaluation, texts, plan.targets, "target")
         write_text(place.out / TARGETS, _csv(rows))
-        forecasting.score(ledger, runs=place.out / TARGETS)
+        forecasting.score(ledger, runs=place.out / TARGETS, law=plan.law)
     return forecast
 
 
@@ -132,7 +132,7 @@ def began_at(run: Artifact) -> str:
         "seconds", 0.0
     )
     ended = (run.path / "manifest.json").stat().st_mtime
-    return datetime.fromtimestamp(ended - seconds, UTC).isoformat(timespec="seconds")
+    return datetime.fromtimestamp(ended - seconds, UTC).isoformat(timespec="microseconds")
 
 
 def _table(rows: Rows) -> pa.Table:

@@ -98,6 +98,12 @@ def _facts(note: Mapping[str, Json]) -> tuple[tuple[str, str], ...]:
     facts = [(name.replace("_", " "), str(value)) for name, value in {**resolved, **runtime}.items()]
     begun = cast("dict[str, str]", note.get("begun_from") or {})
     facts += [(f"begun from ({role})", folder) for role, folder in begun.items()]
+    trace = cast("dict[str, Any]", cast("dict[str, Any]", note.get("heldout") or {}).get("flatness") or {})
+    if trace:
+        said = f"{trace['value']:.4g}" + (
+            f", standard error {trace['error']:.2g}" if trace["error"] is not None else ""
+        )
+        facts.append(("flatness (trace of the loss's Hessian)", f"{said}; norm gains apart {trace['gains']:.3g}"))
     epochs = cast("dict[str, float]", cast("dict[str, Any]", note["done"]).get("epochs") or {})
     for name, told in cast("dict[str, dict[str, Any]]", note["sources"]).items():
         read = f", {epochs[name]:.2f} epochs" if name in epochs else ""

@@ -316,7 +316,7 @@ def _publish_model(folder: Path, checkpoint: Path) -> None:
 
 def _finish(place: Workplace) -> None:
     """Held-out numbers where the recipe asks for them, and the report."""
-    from seedbed.pipeline import reporting, scoring
+    from seedbed.pipeline import flatness, reporting, scoring
 
     recipe = workplace.read_recipe(place.out)
     note = train_note.read(place.out)
@@ -325,5 +325,9 @@ def _finish(place: Workplace) -> None:
         texts: dict[str, Json] = {}
         for domain, file in recipe.evaluate.texts.items():
             texts[domain] = scoring.evaluate_files(place.out / models.MODEL, [file], recipe)
-        train_note.add(place.out, heldout={"step": done["step"], "texts": texts})
+        told: dict[str, Json] = {"step": done["step"], "texts": texts}
+        if draws := recipe.evaluate.flatness:
+            target = recipe.evaluate.texts[recipe.evaluate.target]
+            told["flatness"] = flatness.measured(place.out / models.MODEL, [target], recipe, draws)
+        train_note.add(place.out, heldout=told)
     reporting.report_into(place, recipe)

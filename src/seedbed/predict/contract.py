@@ -17,6 +17,7 @@ from seedbed.core.method import Method
 from seedbed.core.parameters import Json
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.int64]
 Plan: TypeAlias = Mapping[str, float]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 
-from seedbed.core.errors import SeedbedError, did_you_mean
+from seedbed.core.errors import SeedbedError
 from seedbed.core.parameters import Json
 from seedbed.predict import optimum
 from seedbed.predict.contract import Estimate, FloatArray, Plan, Variable
@@ -17,6 +17,9 @@ from seedbed.predict.form import Form
 
 if TYPE_CHECKING:
     from seedbed.predict.parametric import Parametric
+
+DECADE, LOOSE = 12.0, 0.5
+"""Columns that span no more are hardly a decade; an exponent's interval wider than that part of it tells little."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -121,8 +124,9 @@ class Fitted:
         found += [
             f"{name} spans only a factor of {high / low:.3g}, hardly a decade: its exponent is hardly identified"
             for name, low, high in spans
-            if high <= low * 10.1
+            if high <= low * DECADE
         ]
+        found += self._loose()
         found += [f"{name} ended on a bound of the search: the runs do not identify it" for name in self.bound_hits]
         if self.condition > 1e3:
             found.append(f"the condition number is {self.condition:.2g}: trust forecasts, not single coefficients")
@@ -136,6 +140,16 @@ class Fitted:
                 "forecasts the same count; in small models the two differ by half and more"
             )
         return (*found, *self.law.remarks(self))
+
+    def _loose(self) -> list[str]:
+        """A sentence on each exponent whose interval is wide."""
+        exponents = {times for c in self.form.coefficients for times in c.per.values() if isinstance(times, str)}
+        each = [(name, e) for name, e in self.coefficients.items() if name in exponents and e.high > e.low]
+        return [
+            f"the exponent {name} is hardly identified: anything from {e.low:.3g} to {e.high:.3g} may be right"
+            for name, e in each
+            if e.high - e.low > LOOSE * abs(e.value)
+        ]
 
     def predict(self, plan: Plan) -> float:
         """The fitted answer, without a look at the domain."""
@@ -175,7 +189,7 @@ class Fitted:
 
     def outside(self, plan: Plan) -> Mapping[str, float]:
         """Per variable how many times beyond the runs; for a share or a number 1 + distance / width of the runs."""
-        found: dict[str, float] = {}
+        found, plan = dict[str, float](), self.complete(plan)
         for variable in self.variables:
             at, (low, high) = plan[variable.name], self.domain[variable.name]
             if variable.kind == "size":
@@ -249,8 +263,11 @@ class Fitted:
             given = self.law.derive(given)
         for variable in self.variables:
             if variable.name not in given:
-                mend = did_you_mean(variable.name, plan) or f"It asks for {', '.join(names)}."
-                raise SeedbedError(self.law.name(), f"a forecast needs {variable.name}", mend)
+                asked = [
+                    f"{name} (or {self.law.instead[name]})" if name in self.law.instead else name for name in names
+                ]
+                what = f"a forecast needs {variable.name}"
+                raise SeedbedError(self.law.name(), what, f"It asks for {', '.join(asked)}.")
             at = given[variable.name]
             if not np.isfinite(at) or (variable.kind == "size" and at <= 0):
                 raise SeedbedError(self.law.name(), f"{variable.name} {at} must be a positive finite number")

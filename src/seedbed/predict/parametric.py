@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal, TypeAlias, cast
+from typing import Annotated, ClassVar, Literal, cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -20,12 +19,10 @@ from seedbed.core.errors import SeedbedError
 from seedbed.core.parameters import Json
 from seedbed.predict import form as forms
 from seedbed.predict import table
-from seedbed.predict.contract import FloatArray, Law, Plan, Variable
+from seedbed.predict.contract import FloatArray, IntArray, Law, Plan, Variable
 from seedbed.predict.fitted import Fitted
 from seedbed.predict.form import Form, Held, Points
 from seedbed.stats.fits import Fit, condition_number, descend_together, huber, minimise
-
-IntArray: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +58,9 @@ class Parametric(Law):
 
     one_domain: ClassVar[bool] = True
     """Whether answers of several domains in one table are an error; a law that pools them says False."""
+
+    instead: ClassVar[Mapping[str, str]] = {}
+    """Variable -> what may be given for it, of which `derive` works it out; for the reader of an error."""
 
     # What a law file gives.
 
@@ -146,7 +146,10 @@ class Parametric(Law):
         if not wanted:
             return runs
         rows = cast("list[dict[str, object]]", runs.to_pylist())
-        told = [self.derive({k: float(v) for k, v in row.items() if isinstance(v, int | float)}) for row in rows]
+        told = [
+            self.derive({k: table.number(v) for k, v in row.items() if isinstance(v, int | float | str)})
+            for row in rows
+        ]
         for name in wanted:
             if missing := [i for i, row in enumerate(told) if name not in row]:
                 if len(missing) < len(told):

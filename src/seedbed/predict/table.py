@@ -7,22 +7,22 @@ Rows are numbered from 1, without the header. A row that repeats another in ever
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
-from seedbed.core.errors import SeedbedError, did_you_mean
-from seedbed.predict.contract import FloatArray, Variable
+from seedbed.core.errors import SeedbedError
+from seedbed.predict import mixups
+from seedbed.predict.contract import FloatArray, IntArray, Variable
 
-WIDEST_GAP, WIDEST_GAP_OF_ANSWERS, WIDEST_FLOPS = 1e5, 30.0, 30.0
+WIDEST_GAP, WIDEST_GAP_OF_ANSWERS, WIDEST_FLOPS = 3e3, 30.0, 30.0
 """Two neighbours of a column of sizes, or of answers, that differ by more are taken for a mix-up of units; so is a run
 whose FLOP over params * tokens differs by more from that of the middle run."""
 SMALLEST_PARAMS = 1e4
 """Where all models are smaller, params is taken to be in thousands, millions or billions."""
-
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +48,8 @@ def read(runs: pa.Table, variables: Sequence[Variable], answer: Variable, *, dro
     """The columns less repeated rows and the `drop_worst` highest answers. Raises SeedbedError by row and column."""
     row_K, warnings = _distinct(runs)
     found: dict[str, FloatArray] = {}
+    _all_there(runs, [variable.name for variable in (*variables, answer)])
     for variable in (*variables, answer):
-        if variable.name not in runs.column_names:
-            mend = did_you_mean(variable.name, runs.column_names)
-            raise SeedbedError("runs", f"there is no column {variable.name!r}", mend)
         found[variable.name] = _numbers(_cells(runs, variable.name), variable)[row_K]
     order = np.lexsort(tuple(found[v.name] for v in (answer, *reversed(variables))))  # sums then know no order of rows
     if drop_worst:
@@ -62,7 +60,8 @@ def read(runs: pa.Table, variables: Sequence[Variable], answer: Variable, *, dro
         _one_unit(found[variable.name], row_K, variable, WIDEST_GAP)
     _one_unit(found[answer.name], row_K, answer, WIDEST_GAP_OF_ANSWERS)
     flops_per_product(runs)
-    return Runs(found, runs.num_rows, (*warnings, *_oddities(found)))
+    odd = mixups.odd_one(found, row_K, variables, answer)
+    return Runs(found, runs.num_rows, (*warnings, *_oddities(found), *odd))
 
 
 def flops_per_product(runs: pa.Table) -> float:
@@ -116,6 +115,33 @@ def varied(runs: Runs, names: Sequence[str]) -> None:
             raise SeedbedError(f"runs, column {name!r}", what, mend)
 
 
+OTHER_NAMES = {
+    "params": ("n", "parameters", "nparams", "numparams", "modelsize", "size", "nonembeddingparams"),
+    "tokens": ("d", "trainingtokens", "traintokens", "ntokens", "numtokens", "tokensseen"),
+    "loss": ("l", "valloss", "validationloss", "evalloss", "finalloss", "testloss"),
+    "flops": ("c", "flop", "trainingflop", "trainingflops", "compute", "flopstrain"),
+}
+"""What other tables call these columns, in small letters alone."""
+
+
+def _all_there(runs: pa.Table, names: Sequence[str]) -> None:
+    """Raises SeedbedError for columns that are missing, and says which ones may be meant."""
+    missing = [name for name in names if name not in runs.column_names]
+    if not missing:
+        return
+    here = {"".join(filter(str.isalnum, name)).lower(): name for name in runs.column_names}
+    mends: list[str] = []
+    for name in missing:
+        meant = next((here[word] for word in (name, *OTHER_NAMES.get(name, ())) if word in here), None)
+        meant = meant or next(iter(difflib.get_close_matches(name, runs.column_names, n=1)), None)
+        if meant is not None:
+            mends.append(f"Rename {meant} to {name}.")
+        elif name == "tokens" and any(word in here for word in ("flops", *OTHER_NAMES["flops"])):
+            mends.append("Where only FLOP were kept, tokens are about flops / (6 * params).")
+    what = f"there {'is no column' if len(missing) == 1 else 'are no columns'} {', '.join(map(repr, missing))}"
+    raise SeedbedError("runs", what, " ".join(mends) or f"There are {', '.join(runs.column_names)}.")
+
+
 def _distinct(runs: pa.Table) -> tuple[IntArray, tuple[str, ...]]:
     """Rows that repeat no earlier one, and a sentence on the others."""
     first: dict[tuple[object, ...], int] = {}
@@ -138,7 +164,7 @@ def _oddities(found: Mapping[str, FloatArray]) -> list[str]:
     if not {"params", "tokens"} <= set(found) or not len(found["params"]):
         return said
     if np.all(found["tokens"] < found["params"]):
-        said.append("every run has fewer tokens than params: are the two columns swapped?")
+        said.append("every run has fewer tokens than params: are the two columns swapped, or in different units?")
     if found["params"].max() < SMALLEST_PARAMS:
         said.append(
             f"params are all below {SMALLEST_PARAMS:,.0f}, so they look like millions or billions: give forecasts the "
@@ -151,9 +177,18 @@ def _cells(runs: pa.Table, name: str) -> list[object]:
     return cast("list[object]", cast(Any, runs.column(name)).to_pylist())
 
 
+def number(cell: object) -> float:
+    """A cell as a number, also where the table has it as text; NaN for what is none."""
+    if isinstance(cell, bool) or not isinstance(cell, int | float | str):
+        return float("nan")
+    try:
+        return float(cell)
+    except ValueError:
+        return float("nan")
+
+
 def _floats(cells: Sequence[object]) -> FloatArray:
-    right = [float(c) if isinstance(c, int | float) and not isinstance(c, bool) else float("nan") for c in cells]
-    return np.array(right, np.float64)
+    return np.array([number(cell) for cell in cells], np.float64)
 
 
 def _positive(cells: Sequence[object]) -> FloatArray:
@@ -171,10 +206,14 @@ def _numbers(cells: Sequence[object], variable: Variable) -> FloatArray:
     wrong = np.flatnonzero(~right)
     if len(wrong):
         row, more = int(wrong[0]), f" ({len(wrong)} such rows)" if len(wrong) > 1 else ""
-        mend = "Fill it in, or leave the row out." if cells[row] is None or values[row] != values[row] else ""
-        if variable.kind == "share" and values[row] > 1:
+        what, mend = f"{cells[row]!r} {said}", "Correct it, or leave the row out."
+        if cells[row] is None:
+            what, mend = "there is no number", "Fill it in, or leave the row out."
+        elif isinstance(cells[row], str):
+            mend = "Write plain numbers, such as 30000000 or 3e7."
+        elif variable.kind == "share" and values[row] > 1:
             mend = "Give fractions, not percent."
-        raise SeedbedError(f"runs, row {row + 1}, column {variable.name!r}", f"{cells[row]!r} {said}{more}", mend)
+        raise SeedbedError(f"runs, row {row + 1}, column {variable.name!r}", f"{what}{more}", mend)
     return values
 
 

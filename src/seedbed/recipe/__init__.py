@@ -120,6 +120,7 @@ class EvaluatePlan:
         task: how a model is scored.
         audit: the leak check of the held-out texts against the pool, or none.
         probes: name -> abilities that the models of a comparison are asked for too.
+        flatness: draws for the trace of the loss's Hessian on the target, in the report of a training; 0 leaves it out.
     """
 
     texts: Mapping[str, str]
@@ -127,6 +128,7 @@ class EvaluatePlan:
     task: Task
     audit: Audit | None = None
     probes: Mapping[str, ProbePlan] = dataclasses.field(default_factory=dict[str, ProbePlan])
+    flatness: Annotated[int, Ge(0), Le(10_000)] = 0
 
     def __post_init__(self) -> None:
         """Raises RecipeError for a target that has no text."""

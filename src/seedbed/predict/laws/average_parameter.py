@@ -21,8 +21,8 @@ Errors    Those of chinchilla; `average_of` raises SeedbedError for pieces that 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,8 @@ AVERAGE_PARAMS = Variable("average_params", what="active parameters, averaged ov
 @dataclasses.dataclass(frozen=True)
 class AverageParameter(Parametric):
     """E + A / average_params^alpha + B / tokens^beta."""
+
+    instead: ClassVar[Mapping[str, str]] = {"average_params": "params"}
 
     def form(self, columns: Sequence[str]) -> Form:  # noqa: ARG002
         """Of average_params and tokens."""

@@ -60,6 +60,8 @@ class CrossDomainDcpt(Parametric):
         """Of share and K, and of params and tokens where the table has them."""
         return with_learnability(dcpt_form(columns, self.n_starts))
 
+    instead: ClassVar[Mapping[str, str]] = {"K": "k1 and k2"}
+
     def derive(self, given: Plan) -> dict[str, float]:
         """K from k1 and k2."""
         if "K" in given or not {"k1", "k2"} <= set(given):

@@ -28,7 +28,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -81,6 +81,8 @@ class DataConstrained(Parametric):
     def form(self, columns: Sequence[str]) -> Form:  # noqa: ARG002
         """Of params, tokens and epochs."""
         return FORM
+
+    instead: ClassVar[Mapping[str, str]] = {"epochs": "unique_tokens"}
 
     def derive(self, given: Plan) -> dict[str, float]:
         """Epochs from distinct tokens."""

@@ -32,7 +32,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -79,6 +79,8 @@ class Trajectory(Parametric):
     def form(self, columns: Sequence[str]) -> Form:  # noqa: ARG002
         """Of params, steps and batch_tokens."""
         return FORM
+
+    instead: ClassVar[Mapping[str, str]] = {"steps": "tokens and batch_tokens"}
 
     def derive(self, given: Plan) -> dict[str, float]:
         """Steps from tokens."""
