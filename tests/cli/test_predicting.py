@@ -176,3 +176,48 @@ def test_the_mixture_of_a_fit(shell, tmp_path):
     code, _, err = shell("optimum", "mix.json", "--flops", "1e20")
     assert code == 1
     assert "params and tokens" in err or "does not divide compute" in err
+
+
+def test_a_mixture_beyond_the_runs_is_warned_about(shell, tmp_path):
+    rng = np.random.default_rng(1)
+    share_RD = rng.dirichlet([2.0, 2.0], 12)
+    rows = [{"share_web": w, "share_code": c, "loss": 2 + np.exp(0.1 - 1.2 * w - 0.3 * c)} for w, c in share_RD]
+    write(tmp_path / "mix.csv", rows)
+    assert shell("fit", "mix.csv", "--law", "data_mixing_law", "--bootstrap", 0, "--out", "mix.json")[0] == 0
+    code, out, err = shell("mixture", "mix.json", "--json")
+    assert code == 0
+    assert json.loads(out)["share_web"]["value"] == pytest.approx(1.0)
+    assert "share_web 1 lies beyond the runs" in err
+    assert "--cap" in err
+    assert shell("mixture", "mix.json", "--cap", "share_web=0.5")[2] == ""
+
+
+def test_repeats_are_asked_for_by_distinct_tokens(shell, tmp_path):
+    grid = [(n, d, u) for n in (1e8, 4e8, 1.5e9) for d in (1e9, 4e9, 1.6e10) for u in (1.0, 0.25)]
+    rows = [
+        {"params": n, "tokens": d, "unique_tokens": d * u, "loss": loss(n, d) * (1.01 if u < 1 else 1)}
+        for n, d, u in grid
+    ]
+    write(tmp_path / "runs.csv", rows)
+    code, _, err = shell("fit", "runs.csv", "--law", "data_constrained", "--bootstrap", 0, "--out", "fit.json")
+    assert code == 0, err
+    asked = ("forecast", "fit.json", "--params", "1e9", "--tokens", "1e10")
+    code, out, err = shell(*asked, "--at", "unique_tokens=5e9", "--json")
+    assert code == 0, err
+    assert json.loads(out)["outside"] == {}
+    code, _, err = shell(*asked)
+    assert code == 1
+    assert "epochs (or unique_tokens)" in err
+    code, _, err = shell(*asked, "--at", "unique_tokens=5e8")
+    assert code == 1
+    assert "20 epochs are beyond 16" in err
+
+
+def test_headers_are_read_without_spaces_and_must_differ(shell, runs, tmp_path):
+    spaced = runs.read_text().replace("params,tokens,loss", "params, tokens, loss")
+    (tmp_path / "spaced.csv").write_text(spaced)
+    assert shell("fit", "spaced.csv", "--bootstrap", 0)[0] == 0
+    (tmp_path / "twice.csv").write_text(spaced.replace(" tokens", "params"))
+    code, _, err = shell("fit", "twice.csv", "--bootstrap", 0)
+    assert code == 1
+    assert "several columns 'params'" in err

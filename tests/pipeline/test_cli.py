@@ -72,7 +72,11 @@ def test_help_names_every_verb_and_each_has_its_own() -> None:
         (["compare", "empty", "--budget-tokens", "2M", "--method", "dsir", "--heldout", "x"], 2, "DOMAIN=FILE"),
         (["report", "missing"], 1, "not the output folder"),
         (["evaluate", "missing", "--text", "x.txt"], 1, "missing: there is no such folder. Name a model folder"),
-        (["predict", "forecast", "none.json", "--params", "1"], 1, "none.json: cannot be read as JSON (No such file or dir"),
+        (
+            ["predict", "forecast", "none.json", "--params", "1"],
+            1,
+            "none.json: cannot be read as JSON (No such file",
+        ),
         (["curate", "x.txt", "--out", "o", "--set", "zzzz=3"], 2, "there is no such place in this recipe"),
         (["frobnicate"], 2, "No such command"),
     ],

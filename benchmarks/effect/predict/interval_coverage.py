@@ -1,6 +1,6 @@
 """Do the intervals of forecasts hold as many new runs as they say? Synthetic runs of a known law, many sets of them.
 
-    OMP_NUM_THREADS=1 python benchmarks/effect/predict/coverage.py --out benchmarks/results/predict_coverage.csv
+    OMP_NUM_THREADS=1 python benchmarks/effect/predict/interval_coverage.py [--out FILE.csv]
 
 Each set is drawn from Chinchilla's law with the constants of Besiroglu et al. 2024 and noise, fitted, and asked for
 forecasts at the corners of the runs and 3 to 10 times beyond them; 20 new noisy runs at each place are compared with

@@ -40,7 +40,7 @@ def main() -> None:
         writer.writerow(["params", "tokens", "loss", "forecast", "low", "high", "relative_error", "inside"])
         for row in runs.filter(pc.equal(runs["params"], params.max())).to_pylist():
             try:
-                value, low, high = fitted.forecast(row["params"], row["tokens"])
+                value, low, high = fitted.forecast({"params": row["params"], "tokens": row["tokens"]})
             except SeedbedError as error:
                 print(error)
                 continue

@@ -12,26 +12,38 @@ Why no shorter runs: below some 1 M tokens the loss still falls faster the longe
 
 Writes benchmarks/results/predict_prospective_runs.csv (a row a small run), predict_prospective_targets.csv (a row a
 larger run), predict_prospective.csv (a row a forecast: law, value, interval, mean over the seeds of what came, relative
-error, inside or not, CRPS, deviation between seeds) and the ledger, predict_prospective.jsonl.
+error, inside or not, CRPS, deviation between seeds) and predict_prospective_ledger.jsonl.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import dataclasses
 import json
+import math
+import shutil
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
-from seedbed import pipeline
+import numpy as np
+
+from seedbed import api, pipeline
+from seedbed.core.fingerprint import hash_file
 from seedbed.curate.dedup.exact import Exact
 from seedbed.curate.dedup.minhash import Minhash
 from seedbed.curate.extractors.main_content import MainContent
 from seedbed.curate.filters.size import Size
 from seedbed.evaluate.audits.ngram_overlap import NgramOverlap
 from seedbed.evaluate.tasks.bits_per_byte import BitsPerByte
+from seedbed.model import counts
 from seedbed.model.shape import ModelShape
+from seedbed.pipeline import forecasting
+from seedbed.predict import ledger
 from seedbed.predict.laws.chinchilla import Chinchilla
+from seedbed.predict.run import read_runs
 from seedbed.recipe import EvaluatePlan, LadderPlan, Recipe, Rung
 from seedbed.recipes._pages import pages
 from seedbed.tokenize.tokenizers.byte_bpe import ByteBpe
@@ -47,6 +59,11 @@ VOCAB_SIZE, CONTEXT, SEQUENCES, RATE = 1024, 128, 8, 4e-3
 SMALL = ((32, 2, 2), (48, 3, 3), (64, 4, 4), (80, 4, 4))
 LENGTHS = (1_000_000, 2_000_000, 4_000_000)
 TARGETS = (((112, 6, 4), 2_000_000), ((112, 6, 4), 4_000_000), ((96, 5, 4), 4_000_000), ((80, 4, 4), 8_000_000))
+OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "tied": ("chinchilla", {"tie": [["alpha", "beta"]]}),
+    "kaplan": ("kaplan", {}),
+}
+"""Laws whose forecasts are registered beside chinchilla's."""
 SHARE, EVERY, PIECE = 0.5, 50, 3_000
 
 
@@ -59,8 +76,69 @@ def main() -> None:
     parser.add_argument("--small-only", action="store_true")
     asked = parser.parse_args()
     files = texts(asked.corpus, asked.out.with_name(asked.out.name + "_texts"))
-    recipe = ladder(files["held"], asked.seeds, targets=not asked.small_only)
-    pipeline.run(recipe, asked.out, inputs=(str(files["pool"]),), workers=asked.workers)
+    pool = (str(files["pool"]),)
+    pipeline.run(ladder(files["held"], asked.seeds, targets=False), asked.out, inputs=pool, workers=asked.workers)
+    if asked.small_only:
+        return
+    register_others(asked.out)
+    pipeline.run(ladder(files["held"], asked.seeds, targets=True), asked.out, inputs=pool, workers=asked.workers)
+    publish(asked.out)
+
+
+def register_others(out: Path) -> None:
+    """The other laws' forecasts, written down beside those of the recipe's law, which come next."""
+    sizes = {size: float(counts.total_parameters(shape(*size))) for size, _ in TARGETS}
+    batch = SEQUENCES * CONTEXT
+    plans = [{"params": sizes[size], "tokens": float(tokens // batch * batch)} for size, tokens in TARGETS]
+    for name, (law, settings) in OTHERS.items():
+        fit = out / f"fit_{name}.json"
+        if not fit.exists():
+            api.fit(out / "runs.csv", law, {"params_count": "total", **settings}, out=fit)
+        forecasting.register_once(out / "forecasts.jsonl", fit, plans)
+
+
+def publish(out: Path) -> None:
+    """The tables, from the output folder."""
+    for name, to in (("runs.csv", "runs.csv"), ("targets.csv", "targets.csv"), ("forecasts.jsonl", "ledger.jsonl")):
+        shutil.copyfile(out / name, RESULTS / f"predict_prospective_{to}")
+    runs = read_runs(RESULTS / "predict_prospective_runs.csv").to_pylist()
+    fits = {hash_file(fit): fit.stem.removeprefix("fit").strip("_") or "chinchilla" for fit in out.glob("fit*.json")}
+    lines = ledger.read(out / "forecasts.jsonl")
+    forecasts = {str(line["id"]): line for line in lines if line["kind"] == "forecast"}
+    rows: list[dict[str, object]] = []
+    for line in lines:
+        if line["kind"] != "outcome":
+            continue
+        said = forecasts[str(line["forecast"])]
+        plan = cast("dict[str, float]", said["plan"])
+        numbers = [said["value"], said["low"], said["high"], line["mean"], line["error"]]
+        names = ("forecast", "low", "high", "came", "relative_error")
+        law = fits[str(said["fit_hash"])]
+        rows.append({"law": law, "params": round(plan["params"]), "tokens": round(plan["tokens"]),
+                     **{name: f"{cast(float, x):.5f}" for name, x in zip(names, numbers, strict=True)},
+                     "inside": line["inside"], "crps_relative": f"{cast(float, line['crps_relative']):.5f}",
+                     "seed_noise": f"{cast(float, line['seed_noise']):.5f}",
+                     "prospective": line["prospective"]})  # fmt: skip
+    with (RESULTS / "predict_prospective.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    noise = seed_noise(runs)
+    print(f"deviation between seeds of a small run, pooled over the rungs: {100 * noise:.2f} %")
+    for law in sorted({str(row["law"]) for row in rows}):
+        mine = [row for row in rows if row["law"] == law]
+        off = [abs(float(str(row["relative_error"]))) for row in mine]
+        inside = sum(bool(row["inside"]) for row in mine)
+        print(f"{law}: median error {100 * float(np.median(off)):.2f} %, {inside} of {len(mine)} intervals held")
+
+
+def seed_noise(runs: Sequence[Mapping[str, Any]]) -> float:
+    """Relative deviation of one run, from the seeds of each rung."""
+    rungs: dict[tuple[float, float], list[float]] = {}
+    for run in runs:
+        rungs.setdefault((run["params"], run["tokens"]), []).append(math.log(run["loss"]))
+    spreads = [float(np.var(losses, ddof=1)) for losses in rungs.values() if len(losses) > 1]
+    return math.sqrt(float(np.mean(spreads)))
 
 
 def shape(width: int, layers: int, heads: int) -> ModelShape:

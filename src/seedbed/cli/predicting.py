@@ -140,7 +140,7 @@ def predict_mixture(
 ) -> None:  # fmt: skip
     """Choose shares: the mixture of the lowest forecast, or the largest share that general skill allows."""
     from seedbed import api
-    from seedbed.pipeline.forecasting import Bound
+    from seedbed.pipeline.forecasting import Bound, beyond
 
     bound = Bound(
         general,
@@ -149,7 +149,10 @@ def predict_mixture(
         None if flops is None else number(flops, "--flops"),
         None if domain_tokens is None else number(domain_tokens, "--domain-tokens"),
     )
-    _show_estimates(api.mixture(fit, plan_of(params, tokens, at), numbers(cap, "--cap"), bound), as_json)
+    found = api.mixture(fit, plan_of(params, tokens, at), numbers(cap, "--cap"), bound)
+    _show_estimates(found, as_json)
+    for warning in beyond(fit, found):
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 @predict.command("hyperparameters")

@@ -92,8 +92,14 @@ def _lines(name: str, value: Json) -> list[tuple[str, str]]:
     title = name.replace("_", " ")
     if isinstance(value, dict):
         return [line for inner, each in value.items() for line in _lines(f"{title}, {inner}", each)]
-    digits = 7 if name == "objective" else 5
-    return [(title, f"{value:.{digits}g}" if isinstance(value, float) else str(value))]
+    if isinstance(value, list):
+        is_table = any(isinstance(each, dict) for each in value)
+        return [(title, f"{len(value)} rows, with --json" if is_table else ", ".join(_said(each) for each in value))]
+    return [(title, f"{value:.7g}" if name.endswith("objective") and isinstance(value, float) else _said(value))]
+
+
+def _said(value: Json) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 def _read_json(file: Path) -> Any:

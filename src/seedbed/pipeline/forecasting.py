@@ -75,6 +75,18 @@ def mixture(
     return {"share": found["share"], f"domain_{domain.answer}": at, f"general_{general.answer}": found[general.answer]}
 
 
+def beyond(fit: str | Path, found: Mapping[str, Estimate]) -> tuple[str, ...]:
+    """A sentence on each number of a mixture that lies beyond the runs."""
+    fitted = load_fit(fit)
+    domain = fitted.domain if isinstance(fitted, Fitted) else {}
+    spans = [(name, found[name].value, *domain[name]) for name in found if name in domain]
+    return tuple(
+        f"{name} {at:.3g} lies beyond the runs ({low:.3g} to {high:.3g}): hold it inside with --cap, or add runs there"
+        for name, at, low, high in spans
+        if at > high * (1 + 1e-9) or at < low * (1 - 1e-9)
+    )
+
+
 def _of_share(fitted: FittedLaw, where: str) -> Fitted:
     if isinstance(fitted, Fitted) and "share" in {v.name for v in fitted.variables}:
         return fitted
@@ -139,7 +151,7 @@ def score(
     note: str = "",
     law: Law | None = None,
 ) -> list[Line]:
-    """Fill in what came: of one forecast, or of all that a table of runs answers, with params counted as the law says."""
+    """Fill in what came: of one forecast, or of all that a table of runs answers; `law` says how params are counted."""
     from seedbed.predict import outcomes, run
 
     began_at = None if began is None else _time(began)

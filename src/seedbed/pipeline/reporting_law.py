@@ -79,12 +79,11 @@ def _of_formula(told: LawFit, fitted: Fitted) -> LawFit:
     )
     if {v.name for v in fitted.variables} != {"params", "tokens"}:
         return told
-    budgets = _budgets(fitted)
     flops = runs["params"] * runs["tokens"] * fitted.flops_per_product
     return dataclasses.replace(
         told,
         curves=tuple(_curve(fitted, size, runs) for size in sizes.tolist()) if few else (),
-        isoflops=tuple(found for flop in budgets if (found := _isoflop(fitted, flop)) is not None),
+        isoflops=tuple(found for flop in _budgets(flops) if (found := _isoflop(fitted, flop)) is not None),
         frontier=_frontier(fitted, flops),
         runs=tuple(zip(flops.tolist(), runs[fitted.answer].tolist(), (int(g) for g in groups), strict=True)),
     )
@@ -110,10 +109,9 @@ def band_of(fitted: Fitted, columns: Mapping[str, FloatArray], at: FloatArray) -
     )
 
 
-def _budgets(fitted: Fitted) -> list[float]:
+def _budgets(flops_N: FloatArray) -> list[float]:
     """From a run in the middle to some times the largest."""
-    (low_n, high_n), (low_d, high_d) = fitted.domain["params"], fitted.domain["tokens"]
-    least, most = (n * d * fitted.flops_per_product for n, d in ((low_n, low_d), (high_n, high_d)))
+    least, most = float(flops_N.min()), float(flops_N.max())
     return [float(flop) for flop in _between((least * most) ** 0.5, REACH * most, BUDGETS)]
 
 

@@ -112,8 +112,8 @@ class Fitted:
             "condition_number": self.condition,
             "residual_sd": float(np.std(self.residuals)),
             "domain": {name: list(ends) for name, ends in self.domain.items()},
-            "params_count": self.law.params_count,
-            "flops_per_product": self.flops_per_product,
+            **({"params_count": self.law.params_count} if "params" in self.runs else {}),
+            **({"flops_per_product": self.flops_per_product} if {"params", "tokens"} <= set(self.runs) else {}),
         }
 
     @property

@@ -31,6 +31,10 @@ def read_runs(file: Path) -> pa.Table:
         rows = cast(pa.Table, _csv.read_csv(file)) if ending == ".csv" else arrow.read_parquet(file)
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
         raise SeedbedError(str(file), f"this cannot be read as {ending[1:]} ({str(error).splitlines()[0]})") from error
+    rows = rows.rename_columns([name.strip() for name in rows.column_names])
+    twice = [name for name in rows.column_names if rows.column_names.count(name) > 1]
+    if twice:
+        raise SeedbedError(str(file), f"there are several columns {twice[0]!r}", "Keep one of them.")
     if rows.num_rows == 0:
         raise SeedbedError(str(file), "there are no rows in it", "Give a row a run.")
     return rows

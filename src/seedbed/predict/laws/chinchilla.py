@@ -25,6 +25,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -39,6 +40,8 @@ TERM, EXPONENT = (-12.0, 4.0), (0.0, 4.0)
 @dataclasses.dataclass(frozen=True)
 class Chinchilla(Parametric):
     """E + A / N^alpha + B / D^beta."""
+
+    version: ClassVar[int] = 2
 
     def form(self, columns: Sequence[str]) -> Form:  # noqa: ARG002
         """Of params and tokens."""
