@@ -61,6 +61,7 @@ def test_forecasts_of_the_ledger_stand_beside_what_came(fitted, tmp_path):
     assert first.error == pytest.approx(first.value / (1.0005 * loss(6e8, 2e10)) - 1)
     assert second.observed == ()
     assert second.error is None
+    assert first.law == "chinchilla"
     page = reporting_law.page(fitted, "a law", book)
     assert "Forecasts made before the run" in page
     assert "open" in page
@@ -69,7 +70,7 @@ def test_forecasts_of_the_ledger_stand_beside_what_came(fitted, tmp_path):
 @pytest.mark.parametrize("word", HOSTILE)
 def test_hostile_words_stay_words(fitted, word):
     told = reporting_law.law_fit(fitted)
-    came = (Outcome(((word, 1e9), ("tokens", 2e10)), 2.5, 2.4, 2.6, (2.45, 2.5), True),)
+    came = (Outcome(((word, 1e9), ("tokens", 2e10)), 2.5, 2.4, 2.6, (2.45, 2.5), True, law=word),)
     told = dataclasses.replace(
         told, method=word, answer=word, warnings=(word,), facts=((word, word),), groups=(word,), outcomes=came
     )

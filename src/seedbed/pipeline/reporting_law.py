@@ -169,6 +169,7 @@ def _outcomes(ledger: Path) -> tuple[Outcome, ...]:
                 observed=tuple(cast("list[float]", outcome.get("observed", []))),
                 inside=cast("bool | None", outcome.get("inside")),
                 prospective=cast("bool | None", outcome.get("prospective")),
+                law=str(line["law"]).rsplit(".", 1)[-1],
             )
         )
     return tuple(found)

@@ -57,6 +57,7 @@ class Outcome:
     observed: tuple[float, ...] = ()
     inside: bool | None = None
     prospective: bool | None = None
+    law: str = ""
 
     @property
     def mean(self) -> float | None:
