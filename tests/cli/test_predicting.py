@@ -221,3 +221,13 @@ def test_headers_are_read_without_spaces_and_must_differ(shell, runs, tmp_path):
     code, _, err = shell("fit", "twice.csv", "--bootstrap", 0)
     assert code == 1
     assert "several columns 'params'" in err
+
+
+def test_a_fit_of_another_version_is_not_read(shell, runs, tmp_path):
+    shell("fit", runs, "--bootstrap", 0, "--out", "fit.json")
+    stored = json.loads((tmp_path / "fit.json").read_text())
+    (tmp_path / "fit.json").write_text(json.dumps({**stored, "version": 99}))
+    code, _, err = shell("forecast", "fit.json", "--params", "1e8", "--tokens", "1e9")
+    assert code == 1
+    assert "version 99" in err
+    assert "Fit it again" in err

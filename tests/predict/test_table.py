@@ -135,7 +135,7 @@ def test_a_run_among_the_others_that_another_unit_would_explain_is_warned_about(
     assert "row 60, column 'tokens': 1e+09 makes" in read(made).warnings[0]
 
 
-@pytest.mark.parametrize("times", [0.7, 1.3, 1.5, 3.0])
+@pytest.mark.parametrize("times", [0.7, 1.5, 3.0])
 def test_a_run_that_went_wrong_is_not_taken_for_a_mix_up(times):
     N, D = np.repeat(np.geomspace(1e7, 1e9, 6), 10), np.tile(np.geomspace(1e8, 1e12, 10), 6)
     loss = (1.8 + 480 / N**0.35 + 2000 / D**0.37) * np.exp(0.003 * np.random.default_rng(0).standard_normal(60))
