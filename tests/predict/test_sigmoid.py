@@ -80,7 +80,7 @@ def test_the_interval_holds_new_points_about_as_often_as_it_says():
         ({"loss": [0.5, 0.6, 0.7, 0.8], "accuracy": [0.9, 0.8, 0.6, 0.4]}, "4 runs cannot"),
         ({"loss": [0.5] * 6, "accuracy": [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]}, "same loss"),
         ({"loss": [0.5, 0.6, 0.7, 0.8, None], "accuracy": [0.9] * 5}, "row 5, column 'loss'"),
-        ({"los": [0.5] * 5, "accuracy": [0.9] * 5}, "Did you mean 'los'"),
+        ({"los": [0.5] * 5, "accuracy": [0.9] * 5}, "Rename los to loss"),
     ],
 )
 def test_points_that_carry_no_curve_are_refused(columns, said):

@@ -16,7 +16,9 @@ import pyarrow as pa
 from seedbed.core import arrow
 from seedbed.core.errors import SeedbedError
 from seedbed.core.parameters import Json
-from seedbed.stats.intervals import Interval, mean_interval, paired_interval, share_interval, t_quantile
+from seedbed.stats.intervals import Interval, mean_interval, paired_interval, share_interval
+from seedbed.stats.line import straight_line
+from seedbed.stats.ranks import spearman
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -155,26 +157,6 @@ def growth(rows: pa.Table) -> Growth:
     x_N, y_N = np.log10(arrow.numpy(rows, "frequency")[said_N]), arrow.numpy(rows, "correct")[said_N]
     if len(told) < 2 or len(x_N) < 3:
         raise SeedbedError("answers", "growth needs facts of two frequencies above 0", "Plant some more often.")
-    spread_N, level_N = x_N - x_N.mean(), y_N - y_N.mean()
-    square = float(spread_N @ spread_N)
-    slope = float(spread_N @ level_N) / square
-    rest = level_N - slope * spread_N
-    error = (float(rest @ rest) / (len(x_N) - 2) / square) ** 0.5
-    half = t_quantile(0.975, len(x_N) - 2) * error
-    r = _correlation(spread_N, level_N)
-    rho = _correlation(_centred_ranks(np.array(list(told))), _centred_ranks(np.array(list(told.values()))))
-    return Growth(Interval(slope, slope - half, slope + half, 0.95, len(x_N)), r, rho)
-
-
-def _correlation(first_N: FloatArray, second_N: FloatArray) -> float:
-    """Of two centred lists; 0 where one does not vary."""
-    size = float((first_N @ first_N) * (second_N @ second_N)) ** 0.5
-    return float(first_N @ second_N) / size if size > 0 else 0.0
-
-
-def _centred_ranks(values: FloatArray) -> FloatArray:
-    """Ranks, ties sharing theirs, about their mean."""
-    below_N = (values[:, None] > values[None, :]).sum(1)
-    level_N = (values[:, None] == values[None, :]).sum(1)
-    rank_N = below_N + (level_N + 1) / 2
-    return rank_N - rank_N.mean()
+    line = straight_line(x_N, y_N.astype(np.float64))
+    rho = spearman(np.array(list(told)), np.array(list(told.values())))
+    return Growth(line.slope_interval(), line.correlation, rho)
