@@ -12,7 +12,8 @@ from markupsafe import Markup
 from seedbed.report import law_plots, plots, wording
 from seedbed.report.law_data import LawFit
 
-WIDE, NARROW = 1000, 350
+WIDE, NARROW = 760, 350
+"""Widths of drawings in pixels; a sheet of paper shows the wide one at nearly its size."""
 
 
 def section(of: LawFit, environment: Environment) -> Markup:
