@@ -159,10 +159,7 @@ class FittedChain:
     def to_json(self) -> dict[str, Json]:
         """Everything needed to forecast again, with coefficients, facts and warnings for the reader."""
         return {
-            "law": self.law.path(),
-            "version": self.law.version,
-            "parameters": self.law.to_json(),
-            "answer": self.answer,
+            **self.law.stored(self.answer),
             "coefficients": {
                 name: dict(zip(Estimate._fields, found, strict=True)) for name, found in self.coefficients.items()
             },

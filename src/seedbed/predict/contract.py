@@ -106,6 +106,10 @@ class Law(Method):
         """Fit a table of runs, a row a run. Raises SeedbedError where they cannot identify it."""
         raise NotImplementedError
 
+    def stored(self, answer: str) -> dict[str, Json]:
+        """What a stored fit says of its law, and of what it foretells."""
+        return {"law": self.path(), "version": self.version, "parameters": self.to_json(), "answer": answer}
+
     def load(self, fitted: Mapping[str, Json]) -> FittedLaw:
         """The inverse of FittedLaw.to_json."""
         raise NotImplementedError

@@ -217,10 +217,7 @@ class Fitted:
         kept = ("params", "objective", "n_starts", "n_agree", "condition", "flops_per_product")
         lists, errors = ("columns", "bound_hits", "said"), self.standard_errors
         return {
-            "law": self.law.path(),
-            "version": self.law.version,
-            "parameters": self.law.to_json(),
-            "answer": self.answer,
+            **self.law.stored(self.answer),
             "coefficients": {name: {**e._asdict(), "se": errors.get(name)} for name, e in self.coefficients.items()},
             "warnings": list(self.warnings),
             "facts": dict(self.facts),

@@ -99,10 +99,7 @@ class Frontier:
     def to_json(self) -> dict[str, Json]:
         """Everything needed to forecast again, with coefficients, facts and warnings for the reader."""
         return {
-            "law": self.law.path(),
-            "version": self.law.version,
-            "parameters": self.law.to_json(),
-            "answer": self.answer,
+            **self.law.stored(self.answer),
             "coefficients": {name: dict(e._asdict()) for name, e in self.coefficients.items()},
             "facts": dict(self.facts),
             **{name: list(getattr(self, name)) for name in LISTS},

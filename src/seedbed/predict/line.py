@@ -165,10 +165,7 @@ class FittedLine:
     def to_json(self) -> dict[str, Json]:
         """Everything needed to forecast again, with coefficients, facts and warnings for the reader."""
         return {
-            "law": self.law.path(),
-            "version": self.law.version,
-            "parameters": self.law.to_json(),
-            "answer": self.answer,
+            **self.law.stored(self.answer),
             "coefficients": {name: _named(e) for name, e in self.coefficients.items()},
             "warnings": list(self.warnings),
             "facts": dict(self.facts),

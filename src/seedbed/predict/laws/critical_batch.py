@@ -261,10 +261,7 @@ class FittedCriticalBatch:
         """Everything needed to forecast again, with coefficients, facts and warnings for the reader."""
         named = {name: dict(zip(Estimate._fields, e, strict=True)) for name, e in self.coefficients.items()}
         return {
-            "law": self.law.path(),
-            "version": self.law.version,
-            "parameters": self.law.to_json(),
-            "answer": self.answer,
+            **self.law.stored(self.answer),
             "coefficients": cast(Json, named),
             "warnings": list(self.warnings),
             "facts": dict(self.facts),

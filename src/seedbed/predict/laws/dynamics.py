@@ -240,10 +240,7 @@ class FittedDynamics:
     def to_json(self) -> dict[str, Json]:
         """The curves, with what was found for the reader."""
         return {
-            "law": self.law.path(),
-            "version": self.law.version,
-            "parameters": self.law.to_json(),
-            "answer": self.answer,
+            **self.law.stored(self.answer),
             "coefficients": {name: dict(zip(e._fields, e, strict=True)) for name, e in self.coefficients.items()},
             "warnings": list(self.warnings),
             "facts": dict(self.facts),

@@ -224,10 +224,7 @@ class FittedRegression:
     def to_json(self) -> dict[str, Json]:
         """Everything needed to forecast again, with facts and warnings for the reader."""
         return {
-            "law": self.law.path(),
-            "version": self.law.version,
-            "parameters": self.law.to_json(),
-            "answer": self.answer,
+            **self.law.stored(self.answer),
             "coefficients": {name: {**e._asdict()} for name, e in self.coefficients.items()},
             "warnings": list(self.warnings),
             "facts": dict(self.facts),
