@@ -190,7 +190,7 @@ def predict_register(fit: Fit, params: Params = None, tokens: Tokens = None, at:
 def predict_score(
     forecast: Annotated[str, typer.Argument(help="Id of a forecast, or its beginning; not needed with --runs.")] = "",
     observed: Annotated[Optional[list[float]], typer.Option("--observed", help="What came, once for each seed.")] = None,  # noqa: E501, UP045
-    runs: Annotated[Optional[Path], typer.Option("--runs", help="A table of runs: every open forecast that they answer is scored.")] = None,  # noqa: E501, UP045
+    runs: Annotated[Optional[Path], typer.Option("--runs", help="A table of runs, params counted as in the fit: every open forecast that they answer is scored.")] = None,  # noqa: E501, UP045
     began: Annotated[Optional[str], typer.Option("--began", help="When the run began (ISO 8601): before the forecast, it does not count.")] = None,  # noqa: E501, UP045
     ledger: Ledger = LEDGER,
     note: Note = "",
