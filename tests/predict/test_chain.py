@@ -1,4 +1,3 @@
-import dataclasses
 import json
 
 import numpy as np
@@ -8,23 +7,14 @@ from seedbed import catalogue
 from seedbed.core import arrow
 from seedbed.core.errors import RecipeError, SeedbedError
 from seedbed.predict.contract import Law
-from seedbed.predict.laws import chinchilla
 from seedbed.predict.laws.chain import Chain
 from seedbed.predict.laws.chinchilla import Chinchilla
 from seedbed.predict.laws.sigmoid import Sigmoid
+from tests.predict.few_starts import few_starts  # noqa: F401
 from tests.predict.law_examples import chinchilla as losses
 from tests.predict.law_examples import sigmoid
 
 PLAN = {"params": 6e8, "tokens": 4e10}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def few_starts():
-    """One of five of the first step's descents, which all end alike on these tables."""
-    form = chinchilla.FORM
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chinchilla, "FORM", dataclasses.replace(form, starts=lambda p, a: form.starts(p, a)[::5]))
-        yield
 
 
 def loss_of(N, D):

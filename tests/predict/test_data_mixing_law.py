@@ -1,6 +1,4 @@
 import json
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +10,7 @@ from seedbed.predict.laws.data_mixing_law import DataMixingLaw
 from seedbed.stats.mixing_law import fitted
 from seedbed.stats.simplex import grid
 from tests.predict.law_examples import data_mixing_law as example
-
-TRUTH = Path(__file__).parents[2].parent / "shared" / "truth" / "mixinglaws"
-needs_truth = pytest.mark.skipif(not TRUTH.is_dir(), reason="published results are absent: ../shared/truth/mixinglaws")
+from tests.released_mixtures import needs_truth, published
 
 SHARES = np.array([0.25, 0.375, 0.5, 0.625, 0.75])
 RELEASED = {
@@ -121,16 +117,6 @@ def test_a_stored_fit_chooses_the_same(noisy):
     again = DataMixingLaw(n_bootstrap=40).load(json.loads(json.dumps(noisy.to_json(), allow_nan=False)))
     assert again.mixture({}, {"share_code": 0.5}) == noisy.mixture({}, {"share_code": 0.5})
     assert again.coefficients == noisy.coefficients
-
-
-def published(size):
-    """(step, domain) -> {share of the first domain: loss}"""
-    found = {}
-    for line in (TRUTH / f"2mix_{size}.txt").read_text().splitlines():
-        match = re.search(r"-([0-9.]+)-([0-9.]+)/(\d+)\s.*valid\.([\w-]+)\.bin\s+([0-9.]+)$", line)
-        if match:
-            found.setdefault((int(match[3]), match[4]), {})[float(match[1])] = float(match[5])
-    return found
 
 
 @needs_truth

@@ -1,5 +1,4 @@
 import csv
-import dataclasses
 import json
 from functools import cache
 from pathlib import Path
@@ -11,10 +10,11 @@ from seedbed import catalogue
 from seedbed.core import arrow
 from seedbed.core.errors import SeedbedError
 from seedbed.predict.contract import Law
-from seedbed.predict.laws import chinchilla, task_ladder
+from seedbed.predict.laws import task_ladder
 from seedbed.predict.laws.chinchilla import Chinchilla
 from seedbed.predict.laws.sigmoid import Sigmoid
 from seedbed.predict.laws.task_ladder import TaskLadder, trailing_mean
+from tests.predict.few_starts import few_starts  # noqa: F401
 
 LADDER = Path(__file__).parents[2].parent / "shared" / "truth" / "olmo_ladder"
 with_truth = pytest.mark.skipif(not LADDER.is_dir(), reason="needs ../shared/truth/olmo_ladder")
@@ -24,15 +24,6 @@ MMLU = {"stem": 0.215, "humanities": 0.335, "social_sciences": 0.219, "other": 0
 TARGET = {"params": 13202396160, "tokens": 5000088518656}
 TASKS = ("mmlu_avg_test", "hellaswag_val", "arc_challenge_test", "arc_easy_test", "piqa_val", "csqa_val",
          "socialiqa_val", "openbookqa_test")  # fmt: skip
-
-
-@pytest.fixture(autouse=True, scope="module")
-def few_starts():
-    """One of five of the first step's descents, which all end alike on these tables."""
-    form = chinchilla.FORM
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chinchilla, "FORM", dataclasses.replace(form, starts=lambda p, a: form.starts(p, a)[::5]))
-        yield
 
 
 def quick(**parameters):

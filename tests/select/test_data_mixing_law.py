@@ -1,6 +1,3 @@
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
@@ -10,9 +7,7 @@ from seedbed.select.mixers.data_mixing_law import DataMixingLaw
 from seedbed.select.mixing import Domains, Seen, Trials
 from seedbed.stats.mixing_law import fitted, objective
 from seedbed.stats.simplex import grid
-
-TRUTH = Path(__file__).parents[2].parent / "shared" / "truth" / "mixinglaws"
-needs_truth = pytest.mark.skipif(not TRUTH.is_dir(), reason="published results are absent: ../shared/truth/mixinglaws")
+from tests.released_mixtures import needs_truth, published
 
 DOMAINS = Domains(("a", "b", "c"), np.array([1000, 2000, 3000]), ("s", "t"), np.array([0.6, 0.4]), 0)
 T = np.array([[-2.0, -0.5, 0.8], [0.5, -1.5, 0.1]])
@@ -87,16 +82,6 @@ def test_trials_are_spread_and_distinct():
     assert (shares.max(axis=0) > 0.8).all()
     assert (shares == 0).any(axis=0).all()
     assert METHOD.trials(DOMAINS, 0) == trials
-
-
-def published(size):
-    """(step, domain) -> {share of the first domain: loss}"""
-    found = {}
-    for line in (TRUTH / f"2mix_{size}.txt").read_text().splitlines():
-        match = re.search(r"-([0-9.]+)-([0-9.]+)/(\d+)\s.*valid\.([\w-]+)\.bin\s+([0-9.]+)$", line)
-        if match:
-            found.setdefault((int(match[3]), match[4]), {})[float(match[1])] = float(match[5])
-    return found
 
 
 @needs_truth

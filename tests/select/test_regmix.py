@@ -1,18 +1,12 @@
-import csv
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
 
 from seedbed.core.errors import SeedbedError
 from seedbed.select.mixers.regmix import STEP, Regmix
 from seedbed.select.mixing import Domains, Seen, Trials
 from seedbed.stats.regression import regression
-
-TRUTH = Path(__file__).parents[2].parent / "shared" / "truth" / "regmix"
-needs_truth = pytest.mark.skipif(not TRUTH.is_dir(), reason="published results are absent: ../shared/truth/regmix")
 
 POOL = np.array([500, 1000, 2000, 4000, 8000, 16000])
 DOMAINS = Domains(tuple("abcdef"), POOL, ("t",), np.ones(1), 10_000)
@@ -72,38 +66,6 @@ def test_the_error_it_tells_is_that_on_trials_it_has_not_seen():
     assert told["heldout_error"] == pytest.approx(np.abs(np.concatenate(off)).mean())
     seen_error = np.abs(regression("linear", shares, loss)(shares) - loss).mean()
     assert told["heldout_error"] > seen_error
-
-
-def table(name):
-    with (TRUTH / name).open(newline="") as lines:
-        header, *rows = csv.reader(lines)
-    return header, np.array([[float(value) for value in row[-width:]] for row in rows for width in [len(row) - 1]])
-
-
-def published(size):
-    header, loss = table(f"rm_test_pile_loss_{size}.csv")
-    _, shares = table(f"rm_test_mixture_{size}.csv")
-    return shares, loss[:, [name for name in header if name != "index"].index("metric/the_pile_pile_cc_val_loss")]
-
-
-@needs_truth
-@pytest.mark.parametrize(
-    ("regressor", "size", "low", "high"),
-    [
-        ("linear", "1m", 0.897, 0.907),
-        ("linear", "60m", 0.888, 0.898),
-        ("lightgbm", "1m", 0.985, 1.0),
-        ("lightgbm", "60m", 0.980, 1.0),
-    ],
-)
-def test_the_published_rank_correlations(regressor, size, low, high):
-    """Trained on the 512 models of 1 M parameters, judged on held-out mixtures at 1 M and at 60 M."""
-    _, shares = table("rm_train_mixture_1m.csv")
-    header, losses = table("rm_train_pile_loss_1m.csv")
-    loss = losses[:, [name for name in header if name != "index"].index("metric/the_pile_pile_cc_val_loss")]
-    held_shares, held_loss = published(size)
-    predict = regression(regressor, shares, loss)
-    assert low <= spearmanr(predict(held_shares), held_loss).statistic <= high
 
 
 def test_the_result_does_not_depend_on_chance_but_the_seed():

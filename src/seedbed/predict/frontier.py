@@ -6,11 +6,12 @@ ln params = ln N0 + a (ln flops - mean), ln tokens likewise with b, each by ordi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Self, cast
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self, cast
 
 import numpy as np
 import pyarrow as pa
+from annotated_types import Ge, Gt, Le, Lt
 
 from seedbed.core.errors import SeedbedError
 from seedbed.core.parameters import Json
@@ -21,13 +22,51 @@ from seedbed.predict.table import Runs
 FLOPS, LOSS = Variable("flops", what="FLOP of the training"), Variable("loss")
 
 
+@dataclasses.dataclass(frozen=True)
+class FrontierLaw(Law):
+    """What laws that read best sizes off runs share.
+
+    Args:
+        max_extrapolation: how many times beyond the budgets a forecast may go; the paper went 192 times.
+        n_bootstrap: draws behind the interval; 0 gives none.
+        level: share of intervals that should hold the truth.
+        seed: of the bootstrap.
+    """
+
+    max_extrapolation: Annotated[float, Ge(1), Le(1e6)] = 200.0
+    n_bootstrap: Annotated[int, Ge(0), Le(100_000)] = 200
+    level: Annotated[float, Gt(0), Lt(1)] = 0.95
+    seed: Annotated[int, Ge(0)] = 0
+
+    def through(
+        self,
+        points: tuple[FloatArray, FloatArray, FloatArray],
+        centre: float,
+        draws: Sequence[tuple[float, ...]],
+        read: Runs,
+        warnings: Sequence[str],
+    ) -> Frontier:
+        """The lines through best points (flops, params, tokens), and those of the bootstrap's draws."""
+        return Frontier(
+            self,
+            *(tuple(column.tolist()) for column in points),
+            lines=lines(*points, centre),
+            draws=np.array(draws).reshape(-1, 4),
+            n_runs=len(read),
+            warnings=(*read.warnings, *warnings),
+        )
+
+    def load(self, fitted: Mapping[str, Json]) -> Frontier:
+        """The inverse of Frontier.to_json."""
+        return Frontier.from_json(self, fitted)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Frontier:
     """Two lines through the best points.
 
     Args:
         law: that found them.
-        own_level, limit: share of intervals that should hold the truth; how far beyond the budgets forecasts may go.
         flops, params, tokens: of each best point.
         lines: (ln N0, a, ln D0, b) at the mean ln flops.
         draws: the same of each bootstrap draw, draw_R4.
@@ -35,9 +74,7 @@ class Frontier:
         warnings: what they do not tell, as sentences.
     """
 
-    law: Law
-    own_level: float
-    limit: float
+    law: FrontierLaw
     flops: tuple[float, ...]
     params: tuple[float, ...]
     tokens: tuple[float, ...]
@@ -49,7 +86,7 @@ class Frontier:
     @property
     def level(self) -> float:
         """The share of its intervals that should hold the truth."""
-        return self.own_level
+        return self.law.level
 
     @property
     def answer(self) -> str:
@@ -108,12 +145,12 @@ class Frontier:
         }
 
     @classmethod
-    def from_json(cls, law: Law, level: float, limit: float, told: Mapping[str, Json]) -> Self:
+    def from_json(cls, law: FrontierLaw, told: Mapping[str, Json]) -> Self:
         """The inverse of to_json. Raises SeedbedError where it cannot be read."""
         try:
             lists: dict[str, Any] = {name: tuple(cast("list[Any]", told[name])) for name in LISTS}
             draws = np.array(told["draws"], np.float64).reshape(-1, 4)
-            return cls(law, level, limit, draws=draws, n_runs=cast(int, told["n_runs"]), **lists)
+            return cls(law, draws=draws, n_runs=cast(int, told["n_runs"]), **lists)
         except (KeyError, TypeError, ValueError) as error:
             what = f"the stored fit cannot be read ({type(error).__name__}: {error})"
             raise SeedbedError(law.name(), what, "Fit it again.") from error
@@ -139,10 +176,10 @@ class Frontier:
         flops = float(plan.get("flops", float("nan")))
         if not (np.isfinite(flops) and flops > 0):
             raise SeedbedError(self.law.name(), f"flops {flops} is no budget", "Give a positive finite number of FLOP.")
-        if (factor := self.outside(plan)["flops"]) > self.limit * (1 + 1e-9):
+        if (factor := self.outside(plan)["flops"]) > self.law.max_extrapolation * (1 + 1e-9):
             what = (
                 f"flops {flops:.3g} lies {factor:.3g} times beyond the runs ({min(self.flops):.3g} to "
-                f"{max(self.flops):.3g}); the limit is {self.limit:g}"
+                f"{max(self.flops):.3g}); the limit is {self.law.max_extrapolation:g}"
             )
             raise SeedbedError(self.law.name(), what, "Add runs nearer to it, or fit with a higher max_extrapolation.")
         return self._at({"flops": flops})

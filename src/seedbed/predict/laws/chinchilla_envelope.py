@@ -19,40 +19,27 @@ Errors    SeedbedError for bad cells by row and column, for fewer than 3 sizes o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Le
 
 from seedbed.core.errors import SeedbedError
-from seedbed.core.parameters import Json
 from seedbed.predict import frontier
-from seedbed.predict.contract import FloatArray, Law
-from seedbed.predict.frontier import Frontier
-
-IntArray: TypeAlias = npt.NDArray[np.int64]
+from seedbed.predict.contract import FloatArray, IntArray
+from seedbed.predict.frontier import Frontier, FrontierLaw
 
 
 @dataclasses.dataclass(frozen=True)
-class ChinchillaEnvelope(Law):
+class ChinchillaEnvelope(FrontierLaw):
     """Power laws through the lowest points of training curves.
 
     Args:
         n_budgets: values of FLOP at which sizes are compared.
-        max_extrapolation: how many times beyond the budgets a forecast may go; the paper went 192 times.
-        n_bootstrap: draws behind the interval; 0 gives none.
-        level: share of intervals that should hold the truth.
-        seed: of the bootstrap.
     """
 
     n_budgets: Annotated[int, Ge(10), Le(100_000)] = 1500
-    max_extrapolation: Annotated[float, Ge(1), Le(1e6)] = 200.0
-    n_bootstrap: Annotated[int, Ge(0), Le(100_000)] = 200
-    level: Annotated[float, Gt(0), Lt(1)] = 0.95
-    seed: Annotated[int, Ge(0)] = 0
 
     def fit(self, runs: pa.Table) -> Frontier:
         """Fit the points. Raises SeedbedError where too few sizes win."""
@@ -77,22 +64,7 @@ class ChinchillaEnvelope(Law):
             for rng in np.random.default_rng(self.seed).spawn(self.n_bootstrap)
         ]
         few = f"only {n_winners} sizes are the best at some budget: the exponents rest on little"
-        return Frontier(
-            law=self,
-            own_level=self.level,
-            limit=self.max_extrapolation,
-            flops=tuple(flops.tolist()),
-            params=tuple(params.tolist()),
-            tokens=tuple(tokens.tolist()),
-            lines=frontier.lines(flops, params, tokens, centre),
-            draws=np.array(draws).reshape(-1, 4),
-            n_runs=len(read),
-            warnings=(*read.warnings, *((few,) if n_winners < 5 else ())),
-        )
-
-    def load(self, fitted: Mapping[str, Json]) -> Frontier:
-        """The inverse of Frontier.to_json."""
-        return Frontier.from_json(self, self.level, self.max_extrapolation, fitted)
+        return self.through((flops, params, tokens), centre, draws, read, (few,) if n_winners < 5 else ())
 
     def _redrawn(
         self,

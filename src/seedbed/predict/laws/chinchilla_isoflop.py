@@ -20,43 +20,32 @@ Errors    SeedbedError for bad cells by row and column, for fewer than 2 budgets
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Annotated, TypeAlias
+from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Gt, Lt
 
 from seedbed.core.errors import SeedbedError
-from seedbed.core.parameters import Json
 from seedbed.predict import frontier
-from seedbed.predict.contract import FloatArray, Law
-from seedbed.predict.frontier import Frontier
+from seedbed.predict.contract import FloatArray, IntArray
+from seedbed.predict.frontier import Frontier, FrontierLaw
 
-IntArray: TypeAlias = npt.NDArray[np.int64]
 OFF_CENTRE, DRIFT, WIDE = 0.3, 0.2, 8.0
 """What is warned about: the middle of the sizes off the lowest point, by a share of half their width; a change of that
 between budgets; sizes further than so many times from the lowest point."""
 
 
 @dataclasses.dataclass(frozen=True)
-class ChinchillaIsoflop(Law):
+class ChinchillaIsoflop(FrontierLaw):
     """Power laws through the lowest points of parabolas.
 
     Args:
         tolerance: runs whose FLOP differ by less, as a fraction, share a budget.
-        max_extrapolation: how many times beyond the budgets a forecast may go; the paper went 192 times.
-        n_bootstrap: draws behind the interval; 0 gives none.
-        level: share of intervals that should hold the truth.
-        seed: of the bootstrap.
     """
 
     tolerance: Annotated[float, Gt(0), Lt(1)] = 0.1
-    max_extrapolation: Annotated[float, Ge(1), Le(1e6)] = 200.0
-    n_bootstrap: Annotated[int, Ge(0), Le(100_000)] = 200
-    level: Annotated[float, Gt(0), Lt(1)] = 0.95
-    seed: Annotated[int, Ge(0)] = 0
 
     def fit(self, runs: pa.Table) -> Frontier:
         """Fit the runs. Raises SeedbedError where fewer than 2 budgets show a best size."""
@@ -73,22 +62,8 @@ class ChinchillaIsoflop(Law):
             for rng in np.random.default_rng(self.seed).spawn(self.n_bootstrap)
         ]
         draws = [frontier.lines(flops, one, flops / per_product / one, centre) for one in drawn]
-        return Frontier(
-            law=self,
-            own_level=self.level,
-            limit=self.max_extrapolation,
-            flops=tuple(flops.tolist()),
-            params=tuple(params.tolist()),
-            tokens=tuple(tokens.tolist()),
-            lines=frontier.lines(flops, params, tokens, centre),
-            draws=np.array(draws).reshape(-1, 4),
-            n_runs=len(read),
-            warnings=(*read.warnings, *skipped, *biases([size_N[rows] for rows in groups], best)),
-        )
-
-    def load(self, fitted: Mapping[str, Json]) -> Frontier:
-        """The inverse of Frontier.to_json."""
-        return Frontier.from_json(self, self.level, self.max_extrapolation, fitted)
+        told = (*skipped, *biases([size_N[rows] for rows in groups], best))
+        return self.through((flops, params, tokens), centre, draws, read, told)
 
     def _lowest_points(
         self, flops_N: FloatArray, size_N: FloatArray, loss_N: FloatArray
