@@ -46,6 +46,8 @@ def test_what_is_drawn_is_what_the_fit_says(fitted):
     for budget in best:
         assert budget.value == pytest.approx(min(budget.band.value), rel=1e-3)
         assert budget.params.low <= budget.params.value <= budget.params.high
+        lowest = budget.band.at[int(np.argmin(budget.band.value))]
+        assert budget.params.value == pytest.approx(lowest, rel=0.2)
     assert np.all(np.diff(told.frontier.value) < 0)
 
 
