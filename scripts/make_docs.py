@@ -51,19 +51,27 @@ def spelled(annotation: Any) -> str:
 
 
 def meanings(method: Method) -> dict[str, str]:
-    """Parameter -> what it means: the `Args:` of the class docstring, and what its rule drops."""
+    """Parameter -> what it means: the `Args:` of the class and of those it is made of, and what its rule drops."""
+    found: dict[str, str] = {}
+    for cls in reversed(type(method).__mro__):
+        found |= described(cls.__dict__.get("__doc__") or "")
+    units = {signal.name: signal.unit for signal in getattr(method, "signals", ())}
+    for rule in getattr(method, "rules", ()):
+        verdict = SIDES[rule.side].format(f"`{rule.signal}` ({units[rule.signal]})")
+        found[rule.name] = f"{found[rule.name]} Rule: {verdict}" if rule.name in found else f"rule: {verdict}"
+    return found
+
+
+def described(docstring: str) -> dict[str, str]:
+    """Parameter -> what the `Args:` of a class docstring say of it."""
     found: dict[str, str] = {}
     names: list[str] = []
-    for line in (type(method).__doc__ or "").partition("Args:")[2].splitlines():
+    for line in docstring.partition("Args:")[2].splitlines():
         if match := re.match(r"\s+([a-z_][\w, ]*):\s+(.*)", line):
             names = [name.strip() for name in match.group(1).split(",")]
             found |= dict.fromkeys(names, match.group(2).strip())
         elif line.strip():
             found |= {name: f"{found[name]} {line.strip()}" for name in names}
-    units = {signal.name: signal.unit for signal in getattr(method, "signals", ())}
-    for rule in getattr(method, "rules", ()):
-        verdict = SIDES[rule.side].format(f"`{rule.signal}` ({units[rule.signal]})")
-        found[rule.name] = f"{found[rule.name]} Rule: {verdict}" if rule.name in found else f"rule: {verdict}"
     return found
 
 
